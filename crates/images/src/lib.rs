@@ -1,0 +1,1 @@
+//! Root filesystems for container images, made by recipe without a registry.

@@ -1,0 +1,1 @@
+//! The node of the embedded cluster: pods, probes, volumes, DNS and Service addresses.

@@ -1,0 +1,1 @@
+//! Renders the values of the prefect-server chart into Kubernetes objects.

@@ -1,0 +1,1 @@
+//! The scenario format of prefect-e2e: types, loading, validation, selection.
