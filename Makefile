@@ -1,0 +1,35 @@
+# Every line calls cargo or prefect-e2e; what is missing is fetched or named by the program itself.
+SCENARIO ?= sqlite
+TARGET ?= auto
+PREFECT_E2E = cargo run --package prefect-e2e --
+
+.PHONY: help e2e matrix list test bench lint kind-up kind-down
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+e2e: ## Prove one scenario: make e2e SCENARIO=sqlite [TARGET=embedded|kubeconfig]
+	$(PREFECT_E2E) run $(SCENARIO) --target $(TARGET)
+
+matrix: ## Prove every scenario
+	$(PREFECT_E2E) run --target $(TARGET)
+
+list: ## List the scenarios
+	$(PREFECT_E2E) list
+
+test: ## Run all tests
+	cargo test --workspace
+
+bench: ## Measure the renderer, and the cluster against a bare Prefect server
+	cargo bench --workspace
+
+lint: ## Format, clippy and rustdoc, without warnings
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps
+
+kind-up: ## Create the kind cluster of kind-config.yaml
+	kind create cluster --config kind-config.yaml --wait 180s
+
+kind-down: ## Delete it
+	kind delete cluster --name prefect-e2e
