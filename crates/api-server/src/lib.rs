@@ -1,1 +1,32 @@
-//! The Kubernetes API of the embedded cluster.
+//! The Kubernetes API of the embedded cluster: storage, watch, patches, defaults, validation, tables
+//! and streams, in memory, for the kinds that an application chart uses.
+//!
+//! Real `kubectl`, `helm` and `kube` are its clients and the judges of whether it is right. Inside the
+//! process, [`ApiServer::client`] gives a [`kube::Client`] that calls it without TCP or TLS.
+
+mod admission;
+mod bootstrap;
+mod decode;
+mod defaults;
+mod deletion;
+mod kubelet;
+mod merge;
+mod meta;
+mod path;
+mod registry;
+mod representation;
+mod resource;
+mod routes;
+mod scale;
+mod selector;
+mod server;
+mod service_address;
+mod status;
+mod store;
+mod tls;
+mod validation;
+mod watch;
+
+pub use kubelet::{Duplex, ExecOptions, ExecSession, Kubelet, KubeletError, LogOptions, LogStream};
+pub use server::{ApiOptions, ApiServer};
+pub use tls::{ServeError, Tls};

@@ -1,0 +1,230 @@
+//! Get, list, create, update and patch of objects.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::{
+    admission,
+    decode::{FieldValidation, decode},
+    deletion,
+    merge::Patch,
+    meta,
+    path::ResourcePath,
+    registry::{Kind, named},
+    scale,
+    selector::Selection,
+    service_address,
+    status::{ApiError, ApiResult},
+    store::{Object, Outcome, Store},
+};
+
+/// The parameters of a request's query.
+pub(crate) type Query = HashMap<String, String>;
+
+/// An object that was written, and the warnings about what was sent.
+pub(crate) struct Written {
+    pub(crate) object: Value,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) created: bool,
+}
+
+/// A page of a list.
+pub(crate) struct Listing {
+    pub(crate) objects: Vec<Object>,
+    version: u64,
+    /// How many objects come after this page.
+    remaining: usize,
+}
+
+impl Listing {
+    pub(crate) fn metadata(&self) -> Value {
+        let mut metadata = json!({"resourceVersion": self.version.to_string()});
+        if let (Some(last), true) = (self.objects.last(), self.remaining > 0) {
+            metadata["continue"] = position(last).into();
+            metadata["remainingItemCount"] = self.remaining.into();
+        }
+        metadata
+    }
+}
+
+/// Objects and the rules by which they change.
+pub(crate) struct Resources {
+    pub(crate) store: Store,
+    /// Held while a Service gets its address, so that no two get the same.
+    addressing: Mutex<()>,
+}
+
+impl Resources {
+    pub(crate) fn new() -> Self {
+        Self { store: Store::new(), addressing: Mutex::default() }
+    }
+
+    pub(crate) fn get(&self, path: &ResourcePath) -> ApiResult<Value> {
+        let object = self.store.get(path.kind, &path.namespace, path.object_name())?;
+        match path.subresource.as_deref() {
+            None => Ok((*object).clone()),
+            Some("status") if path.kind.has_status => Ok((*object).clone()),
+            Some("scale") if path.kind.has_scale => Ok(scale::of(&object)),
+            Some(_) => Err(ApiError::no_such_path()),
+        }
+    }
+
+    /// The list of a kind, in pages when `limit` asks for them.
+    pub(crate) fn list(&self, path: &ResourcePath, query: &Query) -> ApiResult<Listing> {
+        let selection = selection(path, query)?;
+        let (objects, version) = self.store.list(path.kind, &path.namespace);
+        let limit = query.get("limit").and_then(|limit| limit.parse().ok()).filter(|limit| *limit > 0);
+        let after = query.get("continue").filter(|token| !token.is_empty());
+        let mut selected = objects
+            .into_iter()
+            .filter(|object| after.is_none_or(|after| position(object) > *after))
+            .filter(|object| selection.matches(object));
+        let page = selected.by_ref().take(limit.unwrap_or(usize::MAX)).collect();
+        Ok(Listing { objects: page, version, remaining: selected.count() })
+    }
+
+    pub(crate) fn create(&self, path: &ResourcePath, query: &Query, body: &Bytes) -> ApiResult<Written> {
+        let validation = field_validation(query)?;
+        let (object, unknown) = decode(path.kind, parse_body(body)?, validation)?;
+        let object = self.create_object(path, object, is_dry_run(query))?;
+        Ok(Written { object, warnings: warnings(&unknown), created: true })
+    }
+
+    fn create_object(&self, path: &ResourcePath, mut object: Value, dry_run: bool) -> ApiResult<Value> {
+        let kind = path.kind;
+        self.check_namespace(kind, &path.namespace, meta::name(&object))?;
+        admission::admit_new(path, &mut object)?;
+        let _addressing = self.addressing.lock().unwrap_or_else(PoisonError::into_inner);
+        if kind.is("Service") {
+            service_address::allocate(&self.store, &mut object)?;
+        }
+        if dry_run {
+            let name = meta::name(&object);
+            return match self.store.get(kind, &path.namespace, name) {
+                Ok(_) => Err(ApiError::already_exists(kind, name)),
+                Err(_) => Ok(object),
+            };
+        }
+        let object = self.store.create(kind, object)?;
+        Ok((*object).clone())
+    }
+
+    fn check_namespace(&self, kind: &'static Kind, namespace: &str, name: &str) -> ApiResult<()> {
+        if !kind.namespaced {
+            return Ok(());
+        }
+        if namespace.is_empty() {
+            return Err(ApiError::bad_request("an empty namespace may not be set during creation"));
+        }
+        let found = self.store.get(named("Namespace"), "", namespace)?;
+        // events tell how a namespace ends
+        if meta::is_deleting(&found) && !kind.is("Event") {
+            let why = format!(
+                "unable to create new content in namespace {namespace} because it is being terminated"
+            );
+            return Err(ApiError::forbidden(kind, name, &why));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn update(&self, path: &ResourcePath, query: &Query, body: &Bytes) -> ApiResult<Written> {
+        let sent = parse_body(body)?;
+        if path.is_scale() {
+            return self.change(path, query, |kind, live| scale::applied(kind, live, &sent));
+        }
+        let (object, unknown) = decode(path.kind, sent, field_validation(query)?)?;
+        admission::check_path_name(path, meta::name(&object))?;
+        let written = self.change(path, query, |_, _| Ok(object))?;
+        Ok(Written { warnings: warnings(&unknown), ..written })
+    }
+
+    pub(crate) fn patch(
+        &self,
+        path: &ResourcePath,
+        query: &Query,
+        content_type: &str,
+        body: &Bytes,
+    ) -> ApiResult<Written> {
+        let validation = field_validation(query)?;
+        let patch = Patch::parse(content_type, body)?;
+        if path.is_scale() {
+            return self.change(path, query, |kind, live| {
+                scale::applied(kind, live, &patch.applied_to(&scale::of(live))?)
+            });
+        }
+        let mut unknown = Vec::new();
+        let written = self.change(path, query, |kind, live| {
+            let (patched, lost) = decode(kind, patch.applied_to(live)?, validation)?;
+            unknown = lost;
+            Ok(patched)
+        })?;
+        Ok(Written { warnings: warnings(&unknown), ..written })
+    }
+
+    /// Changes one object by `propose`, under the rules for updates.
+    fn change(
+        &self,
+        path: &ResourcePath,
+        query: &Query,
+        propose: impl FnOnce(&'static Kind, &Value) -> ApiResult<Value>,
+    ) -> ApiResult<Written> {
+        let kind = path.kind;
+        if path.is_scale() && !kind.has_scale {
+            return Err(ApiError::no_such_path());
+        }
+        let _addressing = self.addressing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tried = None;
+        let changed = self.store.change(kind, &path.namespace, path.object_name(), |live| {
+            let proposed = propose(kind, live)?;
+            let after = admission::admit_update(path, live, proposed)?;
+            if is_dry_run(query) {
+                tried = Some(after);
+                return Ok(Outcome::Keep(live.clone()));
+            }
+            Ok(deletion::finished_or_kept(kind, after))
+        })?;
+        let object = tried.unwrap_or_else(|| (*changed).clone());
+        let object = if path.is_scale() { scale::of(&object) } else { object };
+        Ok(Written { object, warnings: Vec::new(), created: false })
+    }
+}
+
+pub(crate) fn selection(path: &ResourcePath, query: &Query) -> ApiResult<Selection> {
+    if let Some(name) = &path.name {
+        return Ok(Selection::by_name(name));
+    }
+    let text = |key: &str| query.get(key).map(String::as_str).unwrap_or_default();
+    Selection::parse(text("labelSelector"), text("fieldSelector"))
+}
+
+fn field_validation(query: &Query) -> ApiResult<FieldValidation> {
+    FieldValidation::parse(query.get("fieldValidation").map(String::as_str))
+}
+
+/// Whether a flag is given and not false.
+pub(crate) fn is_set(query: &Query, key: &str) -> bool {
+    query.get(key).is_some_and(|value| !matches!(value.as_str(), "false" | "0"))
+}
+
+pub(crate) fn is_dry_run(query: &Query) -> bool {
+    query.get("dryRun").is_some_and(|mode| mode == "All")
+}
+
+pub(crate) fn parse_body(body: &Bytes) -> ApiResult<Value> {
+    serde_json::from_slice(body)
+        .map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))
+}
+
+fn warnings(unknown: &[String]) -> Vec<String> {
+    unknown.iter().map(|path| format!("unknown field {path:?}")).collect()
+}
+
+/// Where an object stands in a list; the token of `continue`.
+fn position(object: &Value) -> String {
+    format!("{}/{}", meta::namespace(object), meta::name(object))
+}
