@@ -1,0 +1,230 @@
+//! What the server serves: discovery, version and the OpenAPI documents that `kubectl` asks for.
+
+use serde_json::{Value, json};
+
+use crate::registry::{KINDS, Kind, groups};
+
+/// The Kubernetes version whose API is served; the build says that it is not that Kubernetes.
+const VERSION: &str = "v1.34.4+prefect-e2e";
+
+const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+
+pub(crate) fn version() -> Value {
+    json!({
+        "major": "1", "minor": "34", "gitVersion": VERSION, "gitCommit": "", "gitTreeState": "clean",
+        "buildDate": "2026-01-01T00:00:00Z", "goVersion": "none: an embedded cluster in Rust",
+        "compiler": "rustc", "platform": format!("linux/{}", std::env::consts::ARCH),
+    })
+}
+
+/// The answer to a path that is about the server rather than about objects.
+pub(crate) fn answer(path: &str, aggregated: bool) -> Option<Value> {
+    let mut parts = path.trim_matches('/').split('/');
+    match (parts.next()?, parts.next(), parts.next(), parts.next()) {
+        ("api", None, ..) if aggregated => Some(aggregated_list(|group| group.is_empty())),
+        ("api", None, ..) => Some(json!({"kind": "APIVersions", "versions": ["v1"]})),
+        ("apis", None, ..) if aggregated => Some(aggregated_list(|group| !group.is_empty())),
+        ("apis", None, ..) => {
+            let named = groups().into_iter().filter(|(group, _)| !group.is_empty()).chain(REVIEW_GROUPS);
+            let list: Vec<Value> = named.map(|(group, version)| group_json(group, version)).collect();
+            Some(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": list}))
+        }
+        ("api", Some("v1"), None, _) => Some(resource_list("", "v1")),
+        ("apis", Some(group), None, _) => {
+            let known = groups().into_iter().chain(REVIEW_GROUPS).find(|(name, _)| *name == group)?;
+            let mut one = group_json(known.0, known.1);
+            one["kind"] = "APIGroup".into();
+            one["apiVersion"] = "v1".into();
+            Some(one)
+        }
+        ("apis", Some(group), Some(version), None) => {
+            let known = groups().into_iter().chain(REVIEW_GROUPS).any(|one| one == (group, version));
+            known.then(|| resource_list(group, version))
+        }
+        ("version", None, ..) => Some(version()),
+        ("openapi", Some("v3"), rest, _) => Some(open_api(path, rest.is_some())),
+        _ => None,
+    }
+}
+
+/// Groups whose kinds are questions: they are answered, not kept.
+const REVIEW_GROUPS: [(&str, &str); 2] = [("authentication.k8s.io", "v1"), ("authorization.k8s.io", "v1")];
+
+fn group_json(group: &str, version: &str) -> Value {
+    let version = json!({"groupVersion": format!("{group}/{version}"), "version": version});
+    json!({"name": group, "versions": [version], "preferredVersion": version})
+}
+
+fn reviews(group: &str) -> &'static [(&'static str, &'static str)] {
+    match group {
+        "authentication.k8s.io" => {
+            &[("selfsubjectreviews", "SelfSubjectReview"), ("tokenreviews", "TokenReview")]
+        }
+        "authorization.k8s.io" => &[
+            ("selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+            ("selfsubjectrulesreviews", "SelfSubjectRulesReview"),
+            ("subjectaccessreviews", "SubjectAccessReview"),
+        ],
+        _ => &[],
+    }
+}
+
+fn resource_list(group: &str, version: &str) -> Value {
+    let mut resources = Vec::new();
+    for kind in KINDS.iter().filter(|kind| kind.group == group && kind.version == version) {
+        let mut entry = json!({
+            "name": kind.plural, "singularName": kind.singular(), "namespaced": kind.namespaced,
+            "kind": kind.kind, "verbs": VERBS, "shortNames": kind.short_names,
+        });
+        if kind.in_all {
+            entry["categories"] = json!(["all"]);
+        }
+        resources.push(entry);
+        for (name, of_kind, verbs) in subresources(kind) {
+            resources.push(json!({
+                "name": format!("{}/{name}", kind.plural), "singularName": "",
+                "namespaced": kind.namespaced, "kind": of_kind, "verbs": verbs,
+            }));
+        }
+    }
+    for (plural, kind) in reviews(group) {
+        resources.push(json!({
+            "name": plural, "singularName": kind.to_lowercase(), "namespaced": false, "kind": kind,
+            "verbs": ["create"],
+        }));
+    }
+    let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    json!({
+        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources,
+    })
+}
+
+fn subresources(kind: &Kind) -> Vec<(&'static str, &'static str, &'static [&'static str])> {
+    const CHANGE: &[&str] = &["get", "patch", "update"];
+    const STREAM: &[&str] = &["create", "get"];
+    let mut list = Vec::new();
+    if kind.has_status {
+        list.push(("status", kind.kind, CHANGE));
+    }
+    if kind.has_scale {
+        list.push(("scale", "Scale", CHANGE));
+    }
+    match kind.kind {
+        "Pod" => {
+            list.extend([
+                ("attach", "PodAttachOptions", STREAM),
+                ("exec", "PodExecOptions", STREAM),
+                ("portforward", "PodPortForwardOptions", STREAM),
+                ("proxy", "PodProxyOptions", VERBS.as_slice()),
+                ("log", "Pod", &["get"]),
+                ("eviction", "Eviction", &["create"]),
+                ("binding", "Binding", &["create"]),
+            ]);
+        }
+        "Service" => list.push(("proxy", "ServiceProxyOptions", VERBS.as_slice())),
+        "Namespace" => list.push(("finalize", "Namespace", &["update"])),
+        _ => {}
+    }
+    list
+}
+
+/// All groups at once, as newer clients ask: `APIGroupDiscoveryList` of `apidiscovery.k8s.io/v2`.
+fn aggregated_list(wanted: fn(&str) -> bool) -> Value {
+    let all = groups().into_iter().chain(REVIEW_GROUPS).filter(|(group, _)| wanted(group));
+    let items: Vec<Value> = all
+        .map(|(group, version)| {
+            let resources: Vec<Value> = KINDS
+                .iter()
+                .filter(|kind| kind.group == group && kind.version == version)
+                .map(aggregated_resource)
+                .chain(reviews(group).iter().map(|(plural, kind)| aggregated_review(group, plural, kind)))
+                .collect();
+            json!({
+                "metadata": {"name": group, "creationTimestamp": null},
+                "versions": [{"version": version, "resources": resources, "freshness": "Current"}],
+            })
+        })
+        .collect();
+    json!({
+        "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items,
+    })
+}
+
+fn aggregated_resource(kind: &Kind) -> Value {
+    let response = |of: &str| json!({"group": kind.group, "version": kind.version, "kind": of});
+    let parts: Vec<Value> = subresources(kind)
+        .into_iter()
+        .map(|(name, of, verbs)| json!({"subresource": name, "responseKind": response(of), "verbs": verbs}))
+        .collect();
+    let mut resource = json!({
+        "resource": kind.plural, "responseKind": response(kind.kind),
+        "scope": if kind.namespaced { "Namespaced" } else { "Cluster" },
+        "singularResource": kind.singular(), "verbs": VERBS, "shortNames": kind.short_names,
+        "subresources": parts,
+    });
+    if kind.in_all {
+        resource["categories"] = json!(["all"]);
+    }
+    resource
+}
+
+fn aggregated_review(group: &str, plural: &str, kind: &str) -> Value {
+    json!({
+        "resource": plural, "responseKind": {"group": group, "version": "v1", "kind": kind},
+        "scope": "Cluster", "singularResource": kind.to_lowercase(), "verbs": ["create"],
+    })
+}
+
+/// The least that `kubectl` needs to know: that writes take `fieldValidation`.
+fn open_api(path: &str, of_group: bool) -> Value {
+    if !of_group {
+        let all = groups().into_iter().map(|(group, version)| {
+            let path = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
+            let place = json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash=0")});
+            (path, place)
+        });
+        return json!({"paths": all.collect::<serde_json::Map<_, _>>()});
+    }
+    let group_path = path.trim_matches('/').trim_start_matches("openapi/v3/");
+    let mut paths = serde_json::Map::new();
+    for kind in KINDS {
+        let own = if kind.group.is_empty() { "api/v1".to_owned() } else { format!("apis/{}", kind.api_version()) };
+        if own != group_path {
+            continue;
+        }
+        let scope = if kind.namespaced { "namespaces/{namespace}/" } else { "" };
+        let parameter = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string"}});
+        let operation = json!({
+            "parameters": ["dryRun", "fieldManager", "fieldValidation"].map(parameter),
+            "x-kubernetes-group-version-kind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
+        });
+        paths.insert(format!("/{own}/{scope}{}/{{name}}", kind.plural), json!({"patch": operation, "put": operation}));
+        paths.insert(format!("/{own}/{scope}{}", kind.plural), json!({"post": operation}));
+    }
+    json!({
+        "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": VERSION}, "paths": paths,
+        "components": {"schemas": {}},
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_found_in_both_forms() {
+        let core = answer("/api/v1", false).unwrap();
+        assert!(core["resources"].as_array().unwrap().iter().any(|one| one["name"] == "pods/exec"));
+        let apps = answer("/apis/apps/v1", false).unwrap();
+        assert!(apps["resources"].as_array().unwrap().iter().any(|one| one["name"] == "deployments/scale"));
+        let aggregated = answer("/apis", true).unwrap();
+        let groups = aggregated["items"].as_array().unwrap();
+        assert!(groups.iter().any(|one| one["metadata"]["name"] == "discovery.k8s.io"));
+    }
+
+    #[test]
+    fn paths_about_objects_are_not_discovery() {
+        assert!(answer("/api/v1/pods", false).is_none());
+        assert!(answer("/apis/none/v1", false).is_none());
+    }
+}

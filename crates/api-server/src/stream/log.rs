@@ -1,0 +1,54 @@
+//! `pods/log`.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::Request,
+    response::{IntoResponse, Response},
+};
+
+use super::{kubelet_of, query_pairs, refused};
+use crate::{
+    kubelet::LogOptions,
+    path::ResourcePath,
+    resource::{Query, is_set},
+    server::Shared,
+    status::{ApiError, ApiResult},
+};
+
+/// Sends the log that the query asks for.
+pub(crate) async fn respond(
+    state: &Arc<Shared>,
+    path: &ResourcePath,
+    request: &Request,
+) -> ApiResult<Response> {
+    let (kubelet, pod) = kubelet_of(state, path)?;
+    let options = options(&query_pairs(request).collect())?;
+    let log = kubelet.logs(&path.namespace, pod, options).await.map_err(|error| refused(&error))?;
+    Ok(([("content-type", "text/plain")], Body::from_stream(log)).into_response())
+}
+
+fn options(query: &Query) -> ApiResult<LogOptions> {
+    let number = |key: &str| -> ApiResult<Option<u64>> {
+        let Some(text) = query.get(key) else { return Ok(None) };
+        let why = format!("{key}: Invalid value: {text:?}: must be greater than or equal to 0");
+        text.parse().map(Some).map_err(|_| ApiError::bad_request(why))
+    };
+    let since_time = match query.get("sinceTime") {
+        Some(text) => Some(text.parse().map_err(|error| {
+            ApiError::bad_request(format!("sinceTime: Invalid value: {text:?}: {error}"))
+        })?),
+        None => None,
+    };
+    Ok(LogOptions {
+        container: query.get("container").filter(|name| !name.is_empty()).cloned(),
+        follow: is_set(query, "follow"),
+        previous: is_set(query, "previous"),
+        tail_lines: number("tailLines")?,
+        since_seconds: number("sinceSeconds")?,
+        since_time,
+        timestamps: is_set(query, "timestamps"),
+        limit_bytes: number("limitBytes")?,
+    })
+}
