@@ -49,7 +49,12 @@ fn give_identity(path: &ResourcePath, object: &mut Value) -> ApiResult<()> {
     }
     metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
     metadata.insert("creationTimestamp".into(), meta::now().into());
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion", "generation"] {
+    for field in [
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "resourceVersion",
+        "generation",
+    ] {
         metadata.remove(field);
     }
     if has_generation(kind) {
@@ -112,7 +117,11 @@ pub(crate) fn admit_update(path: &ResourcePath, live: &Value, proposed: Value) -
 
 fn refuse_invalid(kind: &Kind, object: &Value, live: Option<&Value>) -> ApiResult<()> {
     let causes = validation::check(kind, object, live);
-    if causes.is_empty() { Ok(()) } else { Err(ApiError::invalid(kind, meta::name(object), &causes)) }
+    if causes.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::invalid(kind, meta::name(object), &causes))
+    }
 }
 
 fn check_preconditions(kind: &Kind, live: &Value, proposed: &Value) -> ApiResult<()> {
@@ -121,10 +130,12 @@ fn check_preconditions(kind: &Kind, live: &Value, proposed: &Value) -> ApiResult
     if !sent_version.is_empty() && sent_version != meta::resource_version(live) {
         return Err(ApiError::modified(kind, name));
     }
-    let (sent, found) = (meta::text(proposed, "/metadata/uid"), meta::text(live, "/metadata/uid"));
+    let (sent, found) = (
+        meta::text(proposed, "/metadata/uid"),
+        meta::text(live, "/metadata/uid"),
+    );
     if !sent.is_empty() && sent != found {
-        let why =
-            format!("Precondition failed: UID in precondition: {sent}, UID in object meta: {found}");
+        let why = format!("Precondition failed: UID in precondition: {sent}, UID in object meta: {found}");
         return Err(ApiError::conflict(kind, name, &why));
     }
     Ok(())
@@ -197,5 +208,7 @@ pub(crate) fn random_suffix() -> String {
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     let bytes = uuid::Uuid::new_v4();
     let letters = bytes.as_bytes().iter().take(5);
-    letters.map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()])).collect()
+    letters
+        .map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]))
+        .collect()
 }

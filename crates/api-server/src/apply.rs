@@ -19,7 +19,14 @@ type FieldPath = Vec<String>;
 type FieldSet = BTreeSet<FieldPath>;
 
 /// Maps and objects that are owned and replaced as a whole.
-const ATOMIC: [&str; 6] = ["matchLabels", "selector", "nodeSelector", "secretRef", "configMapRef", "resourceFieldRef"];
+const ATOMIC: [&str; 6] = [
+    "matchLabels",
+    "selector",
+    "nodeSelector",
+    "secretRef",
+    "configMapRef",
+    "resourceFieldRef",
+];
 
 /// Fields that nobody owns.
 const UNOWNED_METADATA: [&str; 10] = [
@@ -54,9 +61,16 @@ pub(crate) fn apply(live: &Value, config: &Value, manager: &str, force: bool) ->
     if !conflicts.is_empty() && !force {
         return Err(ApiError::apply_conflict(conflicts));
     }
-    let before = managers.iter().position(|one| one.name == manager && one.operation == "Apply");
+    let before = managers
+        .iter()
+        .position(|one| one.name == manager && one.operation == "Apply");
     let given_up: FieldSet = match before {
-        Some(index) => managers.remove(index).fields.difference(&wanted).cloned().collect(),
+        Some(index) => managers
+            .remove(index)
+            .fields
+            .difference(&wanted)
+            .cloned()
+            .collect(),
         None => FieldSet::new(),
     };
     let mut object = live.clone();
@@ -68,8 +82,11 @@ pub(crate) fn apply(live: &Value, config: &Value, manager: &str, force: bool) ->
         }
     }
     if force {
-        let changed: Vec<FieldPath> =
-            wanted.iter().filter(|path| value_at(live, path) != value_at(config, path)).cloned().collect();
+        let changed: Vec<FieldPath> = wanted
+            .iter()
+            .filter(|path| value_at(live, path) != value_at(config, path))
+            .cloned()
+            .collect();
         for other in &mut managers {
             for path in &changed {
                 other.fields.remove(path);
@@ -95,10 +112,14 @@ pub(crate) fn track(object: &mut Value, live: Option<&Value>, manager: &str, ope
         .cloned()
         .collect();
     for other in &mut managers {
-        other.fields.retain(|path| now.contains(path) && (other.name == manager || !changed.contains(path)));
+        other
+            .fields
+            .retain(|path| now.contains(path) && (other.name == manager || !changed.contains(path)));
     }
     if !changed.is_empty() {
-        let own = managers.iter_mut().find(|one| one.name == manager && one.operation == operation);
+        let own = managers
+            .iter_mut()
+            .find(|one| one.name == manager && one.operation == operation);
         match own {
             Some(own) => own.fields.extend(changed),
             None => managers.push(Manager::new(manager, operation, changed, object)),
@@ -123,7 +144,13 @@ impl Manager {
         let mut rest = Map::new();
         rest.insert("time".into(), meta::now().into());
         let api_version = meta::text(object, "/apiVersion").to_owned();
-        Self { name: name.into(), operation: operation.into(), api_version, fields, rest }
+        Self {
+            name: name.into(),
+            operation: operation.into(),
+            api_version,
+            fields,
+            rest,
+        }
     }
 }
 
@@ -166,11 +193,16 @@ fn write_managers(object: &mut Value, managers: Vec<Manager>) {
 
 /// An entry whose fields did not change keeps its time, so that a change of nothing stays one.
 fn keep_times(live: &Value, object: &mut Value) {
-    let before = live["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+    let before = live["metadata"]["managedFields"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     let entries = object["metadata"]["managedFields"].as_array_mut();
     for entry in entries.into_iter().flatten() {
         let same = |one: &&Value| {
-            ["manager", "operation", "fieldsV1"].iter().all(|field| one[field] == entry[field])
+            ["manager", "operation", "fieldsV1"]
+                .iter()
+                .all(|field| one[field] == entry[field])
         };
         if let Some(same) = before.iter().find(same) {
             entry["time"] = same["time"].clone();
@@ -186,7 +218,9 @@ fn conflicts(
     wanted: &FieldSet,
 ) -> Vec<Cause> {
     let mut causes = Vec::new();
-    let others = managers.iter().filter(|other| !(other.name == manager && other.operation == "Apply"));
+    let others = managers
+        .iter()
+        .filter(|other| !(other.name == manager && other.operation == "Apply"));
     for other in others {
         let contested = wanted.intersection(&other.fields);
         for path in contested.filter(|path| value_at(live, path) != value_at(config, path)) {
@@ -194,7 +228,11 @@ fn conflicts(
                 "Apply" => format!("conflict with {:?}", other.name),
                 _ => format!("conflict with {:?} using {}", other.name, other.api_version),
             };
-            causes.push(Cause { reason: "FieldManagerConflict", field: readable(path), message });
+            causes.push(Cause {
+                reason: "FieldManagerConflict",
+                field: readable(path),
+                message,
+            });
         }
     }
     causes
@@ -207,8 +245,16 @@ fn owned(object: &Value) -> FieldSet {
         match (key.as_str(), value) {
             ("apiVersion" | "kind", _) => {}
             ("metadata", Value::Object(metadata)) => {
-                for (key, value) in metadata.iter().filter(|(key, _)| !UNOWNED_METADATA.contains(&key.as_str())) {
-                    collect(value, key, &mut vec!["f:metadata".into(), format!("f:{key}")], &mut fields);
+                for (key, value) in metadata
+                    .iter()
+                    .filter(|(key, _)| !UNOWNED_METADATA.contains(&key.as_str()))
+                {
+                    collect(
+                        value,
+                        key,
+                        &mut vec!["f:metadata".into(), format!("f:{key}")],
+                        &mut fields,
+                    );
                 }
             }
             _ => collect(value, key, &mut vec![format!("f:{key}")], &mut fields),
@@ -297,7 +343,10 @@ fn step_into<'a>(value: &'a Value, step: &str) -> Option<&'a Value> {
         "v" => value.as_array()?.iter().find(|item| item.to_string() == rest),
         _ => {
             let keys: Map<String, Value> = serde_json::from_str(rest).ok()?;
-            value.as_array()?.iter().find(|item| keys.iter().all(|(key, value)| item.get(key) == Some(value)))
+            value
+                .as_array()?
+                .iter()
+                .find(|item| keys.iter().all(|(key, value)| item.get(key) == Some(value)))
         }
     }
 }
@@ -305,7 +354,10 @@ fn step_into<'a>(value: &'a Value, step: &str) -> Option<&'a Value> {
 fn value_at<'a>(object: &'a Value, path: &FieldPath) -> Option<&'a Value> {
     if path.last().is_some_and(|last| last == ".") {
         // an item is there or not; its fields are judged one by one
-        return path.iter().try_fold(object, |value, step| step_into(value, step)).map(|_| &Value::Null);
+        return path
+            .iter()
+            .try_fold(object, |value, step| step_into(value, step))
+            .map(|_| &Value::Null);
     }
     path.iter().try_fold(object, |value, step| step_into(value, step))
 }
@@ -322,7 +374,13 @@ fn merge(target: &mut Value, config: &Value, field: &str) {
             let mut merged = target.as_array().cloned().unwrap_or_default();
             let all: Vec<Value> = merged.iter().chain(items).cloned().collect();
             if is_set(field) {
-                merged.extend(items.iter().filter(|item| !merged.contains(item)).cloned().collect::<Vec<_>>());
+                merged.extend(
+                    items
+                        .iter()
+                        .filter(|item| !merged.contains(item))
+                        .cloned()
+                        .collect::<Vec<_>>(),
+                );
             } else if let Some(key) = merge_key(field, &all) {
                 for item in items {
                     match merged.iter_mut().find(|one| one[key] == item[key]) {
@@ -340,18 +398,27 @@ fn merge(target: &mut Value, config: &Value, field: &str) {
 }
 
 fn remove(object: &mut Value, path: &[String]) {
-    let Some((last, way)) = path.split_last() else { return };
+    let Some((last, way)) = path.split_last() else {
+        return;
+    };
     if last == "." {
-        let emptied = way.iter().try_fold(&*object, |value, step| step_into(value, step));
+        let emptied = way
+            .iter()
+            .try_fold(&*object, |value, step| step_into(value, step));
         // an item that only its key is left of goes; one that others still fill stays
-        if emptied.and_then(Value::as_object).is_some_and(|item| item.len() <= 1) {
+        if emptied
+            .and_then(Value::as_object)
+            .is_some_and(|item| item.len() <= 1)
+        {
             remove(object, way);
         }
         return;
     }
     let mut place = object;
     for step in way {
-        let Some(next) = step_into_mut(place, step) else { return };
+        let Some(next) = step_into_mut(place, step) else {
+            return;
+        };
         place = next;
     }
     match (place, last.split_once(':')) {
@@ -424,14 +491,22 @@ mod tests {
         );
         let forced = apply(&live, &config("two"), "you", true).unwrap();
         assert_eq!(forced["spec"]["containers"][0]["image"], "two");
-        assert!(apply(&forced, &config("one"), "me", false).is_err(), "the field changed hands");
+        assert!(
+            apply(&forced, &config("one"), "me", false).is_err(),
+            "the field changed hands"
+        );
     }
 
     #[test]
     fn agreeing_managers_share_a_field() {
         let live = initial(&config("one"), "me");
         let shared = apply(&live, &config("one"), "you", false).unwrap();
-        let left = apply(&shared, &json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}), "me", false);
+        let left = apply(
+            &shared,
+            &json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}),
+            "me",
+            false,
+        );
         assert_eq!(left.unwrap()["spec"]["containers"][0]["image"], "one");
     }
 
@@ -444,7 +519,10 @@ mod tests {
     #[test]
     fn an_item_that_nobody_owns_any_more_goes() {
         let mut two = config("one");
-        two["spec"]["containers"].as_array_mut().unwrap().push(json!({"name": "d", "image": "x"}));
+        two["spec"]["containers"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"name": "d", "image": "x"}));
         let live = initial(&two, "me");
         let applied = apply(&live, &config("one"), "me", false).unwrap();
         assert_eq!(applied["spec"]["containers"].as_array().unwrap().len(), 1);
@@ -457,6 +535,10 @@ mod tests {
         updated["spec"]["containers"][0]["image"] = "three".into();
         track(&mut updated, Some(&live), "kubectl", "Update");
         let error = apply(&updated, &config("one"), "me", false).unwrap_err();
-        assert!(error.message().contains(r#"conflict with "kubectl" using v1: .spec.containers[name="c"].image"#));
+        assert!(
+            error
+                .message()
+                .contains(r#"conflict with "kubectl" using v1: .spec.containers[name="c"].image"#)
+        );
     }
 }

@@ -12,15 +12,34 @@ use crate::{
 /// Creates them in an empty store.
 pub(crate) fn create_objects(resources: &Resources, options: ApiOptions) {
     for namespace in ["default", "kube-node-lease", "kube-public", "kube-system"] {
-        create(resources, "/api/v1/namespaces", &json!({"metadata": {"name": namespace}}));
+        create(
+            resources,
+            "/api/v1/namespaces",
+            &json!({"metadata": {"name": namespace}}),
+        );
     }
-    create(resources, "/apis/storage.k8s.io/v1/storageclasses", &storage_class());
-    for (name, value) in [("system-node-critical", 2_000_001_000), ("system-cluster-critical", 2_000_000_000)] {
+    create(
+        resources,
+        "/apis/storage.k8s.io/v1/storageclasses",
+        &storage_class(),
+    );
+    for (name, value) in [
+        ("system-node-critical", 2_000_001_000),
+        ("system-cluster-critical", 2_000_000_000),
+    ] {
         let class = json!({"metadata": {"name": name}, "value": value});
         create(resources, "/apis/scheduling.k8s.io/v1/priorityclasses", &class);
     }
-    create(resources, "/api/v1/namespaces/default/services", &kubernetes_service());
-    create(resources, "/api/v1/namespaces/kube-system/services", &dns_service());
+    create(
+        resources,
+        "/api/v1/namespaces/default/services",
+        &kubernetes_service(),
+    );
+    create(
+        resources,
+        "/api/v1/namespaces/kube-system/services",
+        &dns_service(),
+    );
     if let Some(address) = options.advertise {
         let (ip, port) = (address.ip().to_string(), address.port());
         let endpoints = json!({
@@ -34,7 +53,11 @@ pub(crate) fn create_objects(resources: &Resources, options: ApiOptions) {
             "endpoints": [{"addresses": [ip], "conditions": {"ready": true}}],
             "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
         });
-        create(resources, "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", &slice);
+        create(
+            resources,
+            "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+            &slice,
+        );
     }
 }
 

@@ -58,7 +58,10 @@ pub(crate) fn decode(
         find_unknown(&object, &canonical, "", &mut unknown);
     }
     if validation == FieldValidation::Strict && !unknown.is_empty() {
-        let list: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
+        let list: Vec<String> = unknown
+            .iter()
+            .map(|path| format!("unknown field {path:?}"))
+            .collect();
         return Err(ApiError::bad_request(format!(
             "{} in version {:?} cannot be handled as a {}: strict decoding error: {}",
             kind.kind,
@@ -91,8 +94,15 @@ fn check_type_meta(kind: &Kind, object: &mut Value) -> ApiResult<()> {
 
 /// Quantities may be numbers (`cpu: 1`); the types know them as strings.
 fn quantities_to_text(value: &mut Value) {
-    const MAPS: [&str; 7] =
-        ["requests", "limits", "capacity", "allocatable", "hard", "used", "default"];
+    const MAPS: [&str; 7] = [
+        "requests",
+        "limits",
+        "capacity",
+        "allocatable",
+        "hard",
+        "used",
+        "default",
+    ];
     match value {
         Value::Object(map) => {
             for (key, child) in map {
@@ -125,7 +135,11 @@ fn find_unknown(sent: &Value, kept: &Value, path: &str, unknown: &mut Vec<String
     match (sent, kept) {
         (Value::Object(sent), Value::Object(kept)) => {
             for (key, value) in sent.iter().filter(|(_, value)| !value.is_null()) {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let path = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
                 match kept.get(key) {
                     Some(kept) => find_unknown(value, kept, &path, unknown),
                     None => unknown.push(path),
@@ -156,7 +170,11 @@ mod tests {
     fn an_unknown_field_is_refused_with_its_place_when_strict() {
         let object = pod(&json!({"name": "c", "imagee": "x"}));
         let error = decode(named("Pod"), object.clone(), FieldValidation::Strict).unwrap_err();
-        assert!(error.message().ends_with(r#"strict decoding error: unknown field "spec.containers[0].imagee""#));
+        assert!(
+            error
+                .message()
+                .ends_with(r#"strict decoding error: unknown field "spec.containers[0].imagee""#)
+        );
         let (kept, unknown) = decode(named("Pod"), object, FieldValidation::Warn).unwrap();
         assert_eq!(unknown, ["spec.containers[0].imagee"]);
         assert_eq!(kept["spec"]["containers"][0], json!({"name": "c"}));

@@ -51,9 +51,17 @@ impl Resources {
             options.check_preconditions(kind, live)?;
             let outcome = mark(kind, live, options);
             gone = matches!(outcome, Outcome::Remove(_));
-            Ok(if options.dry_run { Outcome::Keep(live.clone()) } else { outcome })
+            Ok(if options.dry_run {
+                Outcome::Keep(live.clone())
+            } else {
+                outcome
+            })
         })?;
-        Ok(if gone { status::deleted(kind, &object) } else { (*object).clone() })
+        Ok(if gone {
+            status::deleted(kind, &object)
+        } else {
+            (*object).clone()
+        })
     }
 }
 
@@ -68,7 +76,11 @@ struct Options {
 
 impl Options {
     fn read(query: &Query, body: &Bytes) -> ApiResult<Self> {
-        let body = if body.is_empty() { Value::Null } else { parse_body(body)? };
+        let body = if body.is_empty() {
+            Value::Null
+        } else {
+            parse_body(body)?
+        };
         let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let from_query = |key: &str| query.get(key).cloned();
         Ok(Self {
@@ -83,7 +95,10 @@ impl Options {
     }
 
     fn check_preconditions(&self, kind: &Kind, live: &Value) -> ApiResult<()> {
-        let checks = [("UID", "uid", &self.uid), ("ResourceVersion", "resourceVersion", &self.resource_version)];
+        let checks = [
+            ("UID", "uid", &self.uid),
+            ("ResourceVersion", "resourceVersion", &self.resource_version),
+        ];
         for (title, field, expected) in checks {
             let found = &live["metadata"][field];
             if let Some(expected) = expected
@@ -103,7 +118,11 @@ impl Options {
 /// What deleting `live` makes of it.
 fn mark(kind: &Kind, live: &Value, options: &Options) -> Outcome {
     let mut after = live.clone();
-    let grace = if kind.is("Pod") { pod_grace(live, options.grace_period) } else { 0 };
+    let grace = if kind.is("Pod") {
+        pod_grace(live, options.grace_period)
+    } else {
+        0
+    };
     let finalizer = match options.propagation.as_deref() {
         Some("Foreground") => Some("foregroundDeletion"),
         Some("Orphan") => Some("orphan"),
@@ -121,7 +140,9 @@ fn mark(kind: &Kind, live: &Value, options: &Options) -> Outcome {
     if !waits {
         return Outcome::Remove(after);
     }
-    let shortened = live["metadata"]["deletionGracePeriodSeconds"].as_i64().is_some_and(|now| grace < now);
+    let shortened = live["metadata"]["deletionGracePeriodSeconds"]
+        .as_i64()
+        .is_some_and(|now| grace < now);
     if first_time || shortened {
         let metadata = meta::metadata(&mut after);
         metadata.insert("deletionTimestamp".into(), meta::in_seconds(grace).into());
@@ -154,7 +175,9 @@ fn pod_grace(pod: &Value, asked: Option<i64>) -> i64 {
     if meta::text(pod, "/spec/nodeName").is_empty() || ended {
         return 0;
     }
-    let own = pod["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(30);
+    let own = pod["spec"]["terminationGracePeriodSeconds"]
+        .as_i64()
+        .unwrap_or(30);
     asked.unwrap_or(own).max(0)
 }
 
@@ -163,11 +186,18 @@ impl Resources {
     pub(crate) fn evict(&self, path: &ResourcePath, query: &Query, body: &Bytes) -> ApiResult<Value> {
         let sent = parse_body(body)?;
         let options = serde_json::to_vec(&sent["deleteOptions"]).unwrap_or_default();
-        let body = if sent["deleteOptions"].is_null() { Bytes::new() } else { options.into() };
-        self.delete(path, query, &body).map_err(|error| match error.code() {
-            http::StatusCode::NOT_FOUND => ApiError::not_found(path.kind, path.name.as_deref().unwrap_or_default()),
-            _ => error,
-        })?;
+        let body = if sent["deleteOptions"].is_null() {
+            Bytes::new()
+        } else {
+            options.into()
+        };
+        self.delete(path, query, &body)
+            .map_err(|error| match error.code() {
+                http::StatusCode::NOT_FOUND => {
+                    ApiError::not_found(path.kind, path.name.as_deref().unwrap_or_default())
+                }
+                _ => error,
+            })?;
         Ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}))
     }
 
@@ -188,9 +218,15 @@ impl Resources {
                 "lastTransitionTime": meta::now(), "observedGeneration": live["metadata"]["generation"],
             });
             let status = meta::child(&mut after, "status");
-            let others = status.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
-            let mut conditions: Vec<Value> =
-                others.into_iter().filter(|one| one["type"] != "PodScheduled").collect();
+            let others = status
+                .get("conditions")
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default();
+            let mut conditions: Vec<Value> = others
+                .into_iter()
+                .filter(|one| one["type"] != "PodScheduled")
+                .collect();
             conditions.push(condition);
             status.insert("conditions".into(), conditions.into());
             Ok(Outcome::Keep(after))

@@ -1,15 +1,33 @@
 //! What the server serves: discovery, version and the OpenAPI documents that `kubectl` asks for.
 
+use axum::response::Response;
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE},
+};
 use serde_json::{Value, json};
 
-use crate::registry::{KINDS, Kind, groups};
+use crate::{
+    registry::{KINDS, Kind, groups},
+    review::REVIEWS,
+    routes,
+};
 
 /// The Kubernetes version whose API is served; the build says that it is not that Kubernetes.
 const VERSION: &str = "v1.34.4+prefect-e2e";
 
-const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const VERBS: [&str; 8] = [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
 
-pub(crate) fn version() -> Value {
+fn version() -> Value {
     json!({
         "major": "1", "minor": "34", "gitVersion": VERSION, "gitCommit": "", "gitTreeState": "clean",
         "buildDate": "2026-01-01T00:00:00Z", "goVersion": "none: an embedded cluster in Rust",
@@ -18,27 +36,44 @@ pub(crate) fn version() -> Value {
 }
 
 /// The answer to a path that is about the server rather than about objects.
-pub(crate) fn answer(path: &str, aggregated: bool) -> Option<Value> {
+pub(crate) fn answer(path: &str, headers: &HeaderMap) -> Option<Response> {
+    let accept = headers
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let aggregated = accept.contains("as=APIGroupDiscoveryList") && accept.contains("v=v2");
+    let document = document(path, aggregated)?;
+    let mut response = routes::json(StatusCode::OK, &document);
+    if document["kind"] == "APIGroupDiscoveryList" {
+        let media_type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    }
+    Some(response)
+}
+
+fn document(path: &str, aggregated: bool) -> Option<Value> {
     let mut parts = path.trim_matches('/').split('/');
     match (parts.next()?, parts.next(), parts.next(), parts.next()) {
         ("api", None, ..) if aggregated => Some(aggregated_list(|group| group.is_empty())),
         ("api", None, ..) => Some(json!({"kind": "APIVersions", "versions": ["v1"]})),
         ("apis", None, ..) if aggregated => Some(aggregated_list(|group| !group.is_empty())),
         ("apis", None, ..) => {
-            let named = groups().into_iter().filter(|(group, _)| !group.is_empty()).chain(REVIEW_GROUPS);
+            let named = all_groups().filter(|(group, _)| !group.is_empty());
             let list: Vec<Value> = named.map(|(group, version)| group_json(group, version)).collect();
             Some(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": list}))
         }
         ("api", Some("v1"), None, _) => Some(resource_list("", "v1")),
         ("apis", Some(group), None, _) => {
-            let known = groups().into_iter().chain(REVIEW_GROUPS).find(|(name, _)| *name == group)?;
-            let mut one = group_json(known.0, known.1);
+            let (group, version) = all_groups().find(|(name, _)| *name == group)?;
+            let mut one = group_json(group, version);
             one["kind"] = "APIGroup".into();
             one["apiVersion"] = "v1".into();
             Some(one)
         }
         ("apis", Some(group), Some(version), None) => {
-            let known = groups().into_iter().chain(REVIEW_GROUPS).any(|one| one == (group, version));
+            let known = all_groups().any(|one| one == (group, version));
             known.then(|| resource_list(group, version))
         }
         ("version", None, ..) => Some(version()),
@@ -47,8 +82,12 @@ pub(crate) fn answer(path: &str, aggregated: bool) -> Option<Value> {
     }
 }
 
-/// Groups whose kinds are questions: they are answered, not kept.
-const REVIEW_GROUPS: [(&str, &str); 2] = [("authentication.k8s.io", "v1"), ("authorization.k8s.io", "v1")];
+/// The groups of kept objects and those of reviews.
+fn all_groups() -> impl Iterator<Item = (&'static str, &'static str)> {
+    groups()
+        .into_iter()
+        .chain(REVIEWS.iter().map(|(group, _)| (*group, "v1")))
+}
 
 fn group_json(group: &str, version: &str) -> Value {
     let version = json!({"groupVersion": format!("{group}/{version}"), "version": version});
@@ -56,22 +95,18 @@ fn group_json(group: &str, version: &str) -> Value {
 }
 
 fn reviews(group: &str) -> &'static [(&'static str, &'static str)] {
-    match group {
-        "authentication.k8s.io" => {
-            &[("selfsubjectreviews", "SelfSubjectReview"), ("tokenreviews", "TokenReview")]
-        }
-        "authorization.k8s.io" => &[
-            ("selfsubjectaccessreviews", "SelfSubjectAccessReview"),
-            ("selfsubjectrulesreviews", "SelfSubjectRulesReview"),
-            ("subjectaccessreviews", "SubjectAccessReview"),
-        ],
-        _ => &[],
-    }
+    REVIEWS
+        .iter()
+        .find(|(name, _)| *name == group)
+        .map_or(&[], |(_, kinds)| *kinds)
 }
 
 fn resource_list(group: &str, version: &str) -> Value {
     let mut resources = Vec::new();
-    for kind in KINDS.iter().filter(|kind| kind.group == group && kind.version == version) {
+    for kind in KINDS
+        .iter()
+        .filter(|kind| kind.group == group && kind.version == version)
+    {
         let mut entry = json!({
             "name": kind.plural, "singularName": kind.singular(), "namespaced": kind.namespaced,
             "kind": kind.kind, "verbs": VERBS, "shortNames": kind.short_names,
@@ -93,7 +128,11 @@ fn resource_list(group: &str, version: &str) -> Value {
             "verbs": ["create"],
         }));
     }
-    let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    let group_version = if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
+    };
     json!({
         "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources,
     })
@@ -130,14 +169,18 @@ fn subresources(kind: &Kind) -> Vec<(&'static str, &'static str, &'static [&'sta
 
 /// All groups at once, as newer clients ask: `APIGroupDiscoveryList` of `apidiscovery.k8s.io/v2`.
 fn aggregated_list(wanted: fn(&str) -> bool) -> Value {
-    let all = groups().into_iter().chain(REVIEW_GROUPS).filter(|(group, _)| wanted(group));
-    let items: Vec<Value> = all
+    let items: Vec<Value> = all_groups()
+        .filter(|(group, _)| wanted(group))
         .map(|(group, version)| {
             let resources: Vec<Value> = KINDS
                 .iter()
                 .filter(|kind| kind.group == group && kind.version == version)
                 .map(aggregated_resource)
-                .chain(reviews(group).iter().map(|(plural, kind)| aggregated_review(group, plural, kind)))
+                .chain(
+                    reviews(group)
+                        .iter()
+                        .map(|(plural, kind)| aggregated_review(group, plural, kind)),
+                )
                 .collect();
             json!({
                 "metadata": {"name": group, "creationTimestamp": null},
@@ -179,7 +222,11 @@ fn aggregated_review(group: &str, plural: &str, kind: &str) -> Value {
 fn open_api(path: &str, of_group: bool) -> Value {
     if !of_group {
         let all = groups().into_iter().map(|(group, version)| {
-            let path = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
+            let path = if group.is_empty() {
+                format!("api/{version}")
+            } else {
+                format!("apis/{group}/{version}")
+            };
             let place = json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash=0")});
             (path, place)
         });
@@ -188,18 +235,33 @@ fn open_api(path: &str, of_group: bool) -> Value {
     let group_path = path.trim_matches('/').trim_start_matches("openapi/v3/");
     let mut paths = serde_json::Map::new();
     for kind in KINDS {
-        let own = if kind.group.is_empty() { "api/v1".to_owned() } else { format!("apis/{}", kind.api_version()) };
+        let own = if kind.group.is_empty() {
+            "api/v1".to_owned()
+        } else {
+            format!("apis/{}", kind.api_version())
+        };
         if own != group_path {
             continue;
         }
-        let scope = if kind.namespaced { "namespaces/{namespace}/" } else { "" };
+        let scope = if kind.namespaced {
+            "namespaces/{namespace}/"
+        } else {
+            ""
+        };
         let parameter = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string"}});
+        let parameters = ["dryRun", "fieldManager", "fieldValidation"].map(parameter);
         let operation = json!({
-            "parameters": ["dryRun", "fieldManager", "fieldValidation"].map(parameter),
+            "parameters": parameters,
             "x-kubernetes-group-version-kind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
         });
-        paths.insert(format!("/{own}/{scope}{}/{{name}}", kind.plural), json!({"patch": operation, "put": operation}));
-        paths.insert(format!("/{own}/{scope}{}", kind.plural), json!({"post": operation}));
+        paths.insert(
+            format!("/{own}/{scope}{}/{{name}}", kind.plural),
+            json!({"patch": operation, "put": operation}),
+        );
+        paths.insert(
+            format!("/{own}/{scope}{}", kind.plural),
+            json!({"post": operation}),
+        );
     }
     json!({
         "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": VERSION}, "paths": paths,
@@ -213,18 +275,34 @@ mod tests {
 
     #[test]
     fn every_kind_is_found_in_both_forms() {
-        let core = answer("/api/v1", false).unwrap();
-        assert!(core["resources"].as_array().unwrap().iter().any(|one| one["name"] == "pods/exec"));
-        let apps = answer("/apis/apps/v1", false).unwrap();
-        assert!(apps["resources"].as_array().unwrap().iter().any(|one| one["name"] == "deployments/scale"));
-        let aggregated = answer("/apis", true).unwrap();
+        let core = document("/api/v1", false).unwrap();
+        assert!(
+            core["resources"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|one| one["name"] == "pods/exec")
+        );
+        let apps = document("/apis/apps/v1", false).unwrap();
+        assert!(
+            apps["resources"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|one| one["name"] == "deployments/scale")
+        );
+        let aggregated = document("/apis", true).unwrap();
         let groups = aggregated["items"].as_array().unwrap();
-        assert!(groups.iter().any(|one| one["metadata"]["name"] == "discovery.k8s.io"));
+        assert!(
+            groups
+                .iter()
+                .any(|one| one["metadata"]["name"] == "discovery.k8s.io")
+        );
     }
 
     #[test]
     fn paths_about_objects_are_not_discovery() {
-        assert!(answer("/api/v1/pods", false).is_none());
-        assert!(answer("/apis/none/v1", false).is_none());
+        assert!(document("/api/v1/pods", false).is_none());
+        assert!(document("/apis/none/v1", false).is_none());
     }
 }

@@ -5,10 +5,12 @@
 //! process, [`ApiServer::client`] gives a [`kube::Client`] that calls it without TCP or TLS.
 
 mod admission;
+mod apply;
 mod bootstrap;
 mod decode;
 mod defaults;
 mod deletion;
+mod discovery;
 mod kubelet;
 mod merge;
 mod meta;
@@ -16,6 +18,7 @@ mod path;
 mod registry;
 mod representation;
 mod resource;
+mod review;
 mod routes;
 mod scale;
 mod selector;
@@ -23,6 +26,8 @@ mod server;
 mod service_address;
 mod status;
 mod store;
+mod stream;
+mod table;
 mod tls;
 mod validation;
 mod watch;

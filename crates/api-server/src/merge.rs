@@ -64,14 +64,22 @@ impl Patch {
 
 fn parse_yaml(body: &Bytes) -> ApiResult<Value> {
     let text = std::str::from_utf8(body).map_err(|_| ApiError::bad_request("the body is not UTF-8"))?;
-    serde_saphyr::from_str(text).map_err(|error| ApiError::bad_request(format!("error decoding YAML: {error}")))
+    serde_saphyr::from_str(text)
+        .map_err(|error| ApiError::bad_request(format!("error decoding YAML: {error}")))
 }
 
 /// The field by which items of the list `field` are told apart; `None` for lists that are replaced whole.
 pub(crate) fn merge_key(field: &str, items: &[Value]) -> Option<&'static str> {
     let key = match field {
-        "containers" | "initContainers" | "ephemeralContainers" | "env" | "volumes" | "imagePullSecrets"
-        | "secrets" | "schedulingGates" | "resourceClaims" => "name",
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "env"
+        | "volumes"
+        | "imagePullSecrets"
+        | "secrets"
+        | "schedulingGates"
+        | "resourceClaims" => "name",
         "volumeMounts" => "mountPath",
         "volumeDevices" => "devicePath",
         "ports" if items.iter().any(|item| item.get("containerPort").is_some()) => "containerPort",
@@ -144,7 +152,11 @@ fn strategic_field(target: &mut Map<String, Value>, key: &str, value: &Value) {
             strategic(entry, value);
         }
         Value::Array(items) => {
-            let current = target.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+            let current = target
+                .get(key)
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default();
             target.insert(key.to_owned(), strategic_list(key, current, items).into());
         }
         other => {
@@ -156,7 +168,11 @@ fn strategic_field(target: &mut Map<String, Value>, key: &str, value: &Value) {
 fn strategic_list(field: &str, current: Vec<Value>, patch: &[Value]) -> Vec<Value> {
     let mut merged = current;
     if is_set(field) {
-        let added: Vec<Value> = patch.iter().filter(|item| !merged.contains(item)).cloned().collect();
+        let added: Vec<Value> = patch
+            .iter()
+            .filter(|item| !merged.contains(item))
+            .cloned()
+            .collect();
         merged.extend(added);
         return merged;
     }
@@ -166,7 +182,9 @@ fn strategic_list(field: &str, current: Vec<Value>, patch: &[Value]) -> Vec<Valu
         return patch.iter().filter(|item| !is_replace(item)).cloned().collect();
     }
     let all: Vec<Value> = merged.iter().chain(patch).cloned().collect();
-    let Some(merge_key) = merge_key(field, &all) else { return patch.to_vec() };
+    let Some(merge_key) = merge_key(field, &all) else {
+        return patch.to_vec();
+    };
     for item in patch {
         let place = merged.iter().position(|one| one[merge_key] == item[merge_key]);
         match (item["$patch"].as_str(), place) {
@@ -239,7 +257,11 @@ mod tests {
         json!({"spec": {"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}]}}),
         "/spec/containers/0/name", json!("b")
     )]
-    fn strategic_patches_know_the_lists(#[case] patch: Value, #[case] pointer: &str, #[case] expected: Value) {
+    fn strategic_patches_know_the_lists(
+        #[case] patch: Value,
+        #[case] pointer: &str,
+        #[case] expected: Value,
+    ) {
         let result = patched(&pod(), patch);
         assert_eq!(result.pointer(pointer).cloned().unwrap_or_default(), expected);
     }
@@ -249,12 +271,18 @@ mod tests {
         let object = json!({"metadata": {"finalizers": ["a", "b"]}});
         let merged = patched(&object, json!({"metadata": {"finalizers": ["c"]}}));
         assert_eq!(merged["metadata"]["finalizers"], json!(["a", "b", "c"]));
-        let thinned = patched(&merged, json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"]}}));
+        let thinned = patched(
+            &merged,
+            json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"]}}),
+        );
         assert_eq!(thinned["metadata"]["finalizers"], json!(["b", "c"]));
     }
 
     fn maps() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![any::<bool>().prop_map(Value::from), "[a-c]{1,2}".prop_map(Value::from)];
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            "[a-c]{1,2}".prop_map(Value::from)
+        ];
         leaf.prop_recursive(3, 16, 3, |inner| {
             prop::collection::btree_map("[a-d]", inner, 0..3)
                 .prop_map(|map| Value::Object(map.into_iter().collect()))

@@ -15,7 +15,10 @@ pub(crate) fn in_seconds(seconds: i64) -> String {
 
 /// A string of the object at `pointer` (RFC 6901); empty when absent.
 pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    object
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 pub(crate) fn name(object: &Value) -> &str {
@@ -37,7 +40,11 @@ pub(crate) fn is_deleting(object: &Value) -> bool {
 /// The names in a list such as `/metadata/finalizers`.
 pub(crate) fn names_at(object: &Value, pointer: &str) -> Vec<String> {
     let list = object.pointer(pointer).and_then(Value::as_array);
-    list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    list.into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The object's metadata, made if absent.

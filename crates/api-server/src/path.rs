@@ -45,17 +45,42 @@ impl ResourcePath {
         let first = parts.next().unwrap_or_default();
         // `namespaces/NAME/PLURAL…` is about what lies in a namespace, unless PLURAL is a part of the namespace
         let inside = first == "namespaces"
-            && rest.split('/').nth(2).is_some_and(|third| !matches!(third, "" | "status" | "finalize"));
-        let namespace = if inside { decode(parts.next().unwrap_or_default())? } else { String::new() };
-        let plural = if inside { parts.next().unwrap_or_default() } else { first };
+            && rest
+                .split('/')
+                .nth(2)
+                .is_some_and(|third| !matches!(third, "" | "status" | "finalize"));
+        let namespace = if inside {
+            decode(parts.next().unwrap_or_default())?
+        } else {
+            String::new()
+        };
+        let plural = if inside {
+            parts.next().unwrap_or_default()
+        } else {
+            first
+        };
         let kind = kind(plural)?;
         if inside && !kind.namespaced {
             return Err(ApiError::no_such_path());
         }
-        let name = parts.next().filter(|name| !name.is_empty()).map(decode).transpose()?;
-        let subresource = parts.next().filter(|part| !part.is_empty()).map(decode).transpose()?;
+        let name = parts
+            .next()
+            .filter(|name| !name.is_empty())
+            .map(decode)
+            .transpose()?;
+        let subresource = parts
+            .next()
+            .filter(|part| !part.is_empty())
+            .map(decode)
+            .transpose()?;
         let rest = parts.collect::<Vec<_>>().join("/");
-        Ok(Self { kind, namespace, name, subresource, rest })
+        Ok(Self {
+            kind,
+            namespace,
+            name,
+            subresource,
+            rest,
+        })
     }
 }
 
@@ -72,7 +97,9 @@ impl ResourcePath {
 
 fn decode(part: &str) -> ApiResult<String> {
     let decoded = percent_decode_str(part).decode_utf8();
-    decoded.map(std::borrow::Cow::into_owned).map_err(|_| ApiError::bad_request("the path is not UTF-8"))
+    decoded
+        .map(std::borrow::Cow::into_owned)
+        .map_err(|_| ApiError::bad_request("the path is not UTF-8"))
 }
 
 #[cfg(test)]
@@ -88,7 +115,13 @@ mod tests {
     #[case("/api/v1/namespaces/a/finalize", "Namespace", "", Some("a"), Some("finalize"))]
     #[case("/api/v1/namespaces/a/pods", "Pod", "a", None, None)]
     #[case("/api/v1/namespaces/a/pods/b/log", "Pod", "a", Some("b"), Some("log"))]
-    #[case("/apis/apps/v1/namespaces/a/deployments/b/scale", "Deployment", "a", Some("b"), Some("scale"))]
+    #[case(
+        "/apis/apps/v1/namespaces/a/deployments/b/scale",
+        "Deployment",
+        "a",
+        Some("b"),
+        Some("scale")
+    )]
     #[case("/apis/apps/v1/deployments", "Deployment", "", None, None)]
     fn paths_name_objects(
         #[case] path: &str,
@@ -106,7 +139,8 @@ mod tests {
 
     #[test]
     fn what_follows_a_proxy_is_kept() {
-        let parsed = ResourcePath::parse("/api/v1/namespaces/a/services/http:web:80/proxy/api/x/y%20z").unwrap();
+        let parsed =
+            ResourcePath::parse("/api/v1/namespaces/a/services/http:web:80/proxy/api/x/y%20z").unwrap();
         assert_eq!(parsed.name.as_deref(), Some("http:web:80"));
         assert_eq!(parsed.rest, "api/x/y%20z");
     }
@@ -117,6 +151,9 @@ mod tests {
     #[case("/apis/none/v1/things")]
     #[case("/api/v1/namespaces/a/nodes")]
     fn other_paths_are_not_found(#[case] path: &str) {
-        assert_eq!(ResourcePath::parse(path).unwrap_err().code(), http::StatusCode::NOT_FOUND);
+        assert_eq!(
+            ResourcePath::parse(path).unwrap_err().code(),
+            http::StatusCode::NOT_FOUND
+        );
     }
 }

@@ -94,17 +94,29 @@ impl Kind {
 
     /// `apps/v1`, or `v1` for the core group.
     pub(crate) fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
     }
 
     /// `deployments.apps`, as messages name a resource.
     pub(crate) fn qualified(&self) -> String {
-        if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
+        if self.group.is_empty() {
+            self.plural.to_owned()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        }
     }
 
     /// `Deployment.apps`, as messages about invalid objects name a kind.
     pub(crate) fn qualified_kind(&self) -> String {
-        if self.group.is_empty() { self.kind.to_owned() } else { format!("{}.{}", self.kind, self.group) }
+        if self.group.is_empty() {
+            self.kind.to_owned()
+        } else {
+            format!("{}.{}", self.kind, self.group)
+        }
     }
 
     pub(crate) fn singular(&self) -> String {
@@ -128,7 +140,9 @@ pub(crate) static KINDS: &[Kind] = &[
     Kind::namespaced::<LimitRange>().short(&["limits"]),
     Kind::cluster::<Namespace>().short(&["ns"]).status(),
     Kind::cluster::<Node>().short(&["no"]).status(),
-    Kind::namespaced::<PersistentVolumeClaim>().short(&["pvc"]).status(),
+    Kind::namespaced::<PersistentVolumeClaim>()
+        .short(&["pvc"])
+        .status(),
     Kind::cluster::<PersistentVolume>().short(&["pv"]).status(),
     Kind::namespaced::<Pod>().short(&["po"]).all().status(),
     Kind::namespaced::<ResourceQuota>().short(&["quota"]).status(),
@@ -137,10 +151,25 @@ pub(crate) static KINDS: &[Kind] = &[
     Kind::namespaced::<Service>().short(&["svc"]).all().status(),
     Kind::namespaced::<ControllerRevision>(),
     Kind::namespaced::<DaemonSet>().short(&["ds"]).all().status(),
-    Kind::namespaced::<Deployment>().short(&["deploy"]).all().status().scale(),
-    Kind::namespaced::<ReplicaSet>().short(&["rs"]).all().status().scale(),
-    Kind::namespaced::<StatefulSet>().short(&["sts"]).all().status().scale(),
-    Kind::namespaced::<HorizontalPodAutoscaler>().short(&["hpa"]).all().status(),
+    Kind::namespaced::<Deployment>()
+        .short(&["deploy"])
+        .all()
+        .status()
+        .scale(),
+    Kind::namespaced::<ReplicaSet>()
+        .short(&["rs"])
+        .all()
+        .status()
+        .scale(),
+    Kind::namespaced::<StatefulSet>()
+        .short(&["sts"])
+        .all()
+        .status()
+        .scale(),
+    Kind::namespaced::<HorizontalPodAutoscaler>()
+        .short(&["hpa"])
+        .all()
+        .status(),
     Kind::namespaced::<CronJob>().short(&["cj"]).all().status(),
     Kind::namespaced::<Job>().all().status(),
     Kind::namespaced::<Lease>(),
@@ -159,7 +188,9 @@ pub(crate) static KINDS: &[Kind] = &[
 
 /// The kind served as `plural` of `group`/`version`.
 pub(crate) fn by_resource(group: &str, version: &str, plural: &str) -> Option<&'static Kind> {
-    KINDS.iter().find(|kind| kind.group == group && kind.version == version && kind.plural == plural)
+    KINDS
+        .iter()
+        .find(|kind| kind.group == group && kind.version == version && kind.plural == plural)
 }
 
 /// The kind of this name; names are unique among the kinds served.
@@ -167,8 +198,14 @@ pub(crate) fn by_resource(group: &str, version: &str, plural: &str) -> Option<&'
 /// # Panics
 /// Never for names written in this crate: each is in [`KINDS`], which a test checks.
 pub(crate) fn named(name: &str) -> &'static Kind {
-    #[expect(clippy::expect_used, reason = "called with the literal names of kinds in the table")]
-    KINDS.iter().find(|kind| kind.kind == name).expect("a kind of the table")
+    #[expect(
+        clippy::expect_used,
+        reason = "called with the literal names of kinds in the table"
+    )]
+    KINDS
+        .iter()
+        .find(|kind| kind.kind == name)
+        .expect("a kind of the table")
 }
 
 /// The groups and their versions, core first.
@@ -192,7 +229,11 @@ mod tests {
             for other in &KINDS[index + 1..] {
                 assert_ne!(kind.kind, other.kind);
                 assert_ne!(kind.qualified(), other.qualified());
-                assert!(kind.short_names.iter().all(|name| !other.short_names.contains(name)));
+                assert!(
+                    kind.short_names
+                        .iter()
+                        .all(|name| !other.short_names.contains(name))
+                );
             }
         }
     }

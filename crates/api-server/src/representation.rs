@@ -3,7 +3,12 @@
 use http::{HeaderMap, header::ACCEPT};
 use serde_json::{Value, json};
 
-use crate::{registry::Kind, resource::Listing, status::{ApiError, ApiResult}};
+use crate::{
+    registry::Kind,
+    resource::{Listing, Query},
+    status::{ApiError, ApiResult},
+    table::{self, Include},
+};
 
 /// What the `Accept` header asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +17,8 @@ pub(crate) enum Representation {
     Objects,
     /// `PartialObjectMetadata`.
     Metadata,
+    /// `Table`, with so much of each object in its row.
+    Table(Include),
 }
 
 impl Representation {
@@ -19,53 +26,62 @@ impl Representation {
     ///
     /// # Errors
     /// 406 when none is.
-    pub(crate) fn asked_for(headers: &HeaderMap) -> ApiResult<Self> {
-        let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
-        accepted.split(',').find_map(Self::from_media_type).ok_or_else(ApiError::not_acceptable)
+    pub(crate) fn asked_for(headers: &HeaderMap, query: &Query) -> ApiResult<Self> {
+        let accepted = headers
+            .get(ACCEPT)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("*/*");
+        let include = Include::parse(query.get("includeObject").map(String::as_str));
+        let mut media_types = accepted.split(',');
+        media_types
+            .find_map(|media_type| Self::from_media_type(media_type, include))
+            .ok_or_else(ApiError::not_acceptable)
     }
 
-    fn from_media_type(media_type: &str) -> Option<Self> {
+    fn from_media_type(media_type: &str, include: Include) -> Option<Self> {
         let mut parts = media_type.split(';').map(str::trim);
-        if !matches!(parts.next(), Some("application/json" | "application/*" | "*/*" | "")) {
+        if !matches!(
+            parts.next(),
+            Some("application/json" | "application/*" | "*/*" | "")
+        ) {
             return None;
         }
         match parts.find_map(|parameter| parameter.strip_prefix("as=")) {
             None => Some(Self::Objects),
             Some("PartialObjectMetadata" | "PartialObjectMetadataList") => Some(Self::Metadata),
+            Some("Table") => Some(Self::Table(include)),
             Some(_) => None,
         }
     }
 
-    pub(crate) fn of_object(self, kind: &Kind, object: Value) -> Value {
+    pub(crate) fn of_object(self, kind: &Kind, object: &Value) -> Value {
         match self {
-            Self::Objects => object,
-            Self::Metadata => metadata_of(kind, &object),
+            Self::Objects => object.clone(),
+            Self::Metadata => table::partial(object),
+            Self::Table(include) => {
+                let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
+                table::table(kind, &[object], metadata, include)
+            }
         }
     }
 
     pub(crate) fn of_list(self, kind: &Kind, listing: &Listing) -> Value {
-        let (list_kind, api_version) = match self {
-            Self::Objects => (format!("{}List", kind.kind), kind.api_version()),
-            Self::Metadata => ("PartialObjectMetadataList".into(), "meta.k8s.io/v1".into()),
-        };
-        let items = listing.objects.iter().map(|object| self.of_object(kind, (**object).clone()));
-        json!({
-            "kind": list_kind,
-            "apiVersion": api_version,
-            "metadata": listing.metadata(),
-            "items": items.collect::<Vec<_>>(),
-        })
+        let objects = || listing.objects.iter().map(|object| &**object);
+        let list = |kind: String, api_version: String, items: Vec<Value>| json!({"kind": kind, "apiVersion": api_version, "metadata": listing.metadata(), "items": items});
+        match self {
+            Self::Objects => list(
+                format!("{}List", kind.kind),
+                kind.api_version(),
+                objects().cloned().collect(),
+            ),
+            Self::Metadata => list(
+                "PartialObjectMetadataList".into(),
+                "meta.k8s.io/v1".into(),
+                objects().map(table::partial).collect(),
+            ),
+            Self::Table(include) => {
+                table::table(kind, &objects().collect::<Vec<_>>(), listing.metadata(), include)
+            }
+        }
     }
-
-    pub(crate) fn of_event(self, kind: &Kind, object: &Value) -> Value {
-        self.of_object(kind, object.clone())
-    }
-
-    pub(crate) fn of_bookmark(self, kind: &Kind, object: &Value) -> Value {
-        self.of_object(kind, object.clone())
-    }
-}
-
-fn metadata_of(_kind: &Kind, object: &Value) -> Value {
-    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]})
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::{
-    admission,
+    admission, apply,
     decode::{FieldValidation, decode},
     deletion,
     merge::Patch,
@@ -61,7 +61,10 @@ pub(crate) struct Resources {
 
 impl Resources {
     pub(crate) fn new() -> Self {
-        Self { store: Store::new(), addressing: Mutex::default() }
+        Self {
+            store: Store::new(),
+            addressing: Mutex::default(),
+        }
     }
 
     pub(crate) fn get(&self, path: &ResourcePath) -> ApiResult<Value> {
@@ -78,21 +81,33 @@ impl Resources {
     pub(crate) fn list(&self, path: &ResourcePath, query: &Query) -> ApiResult<Listing> {
         let selection = selection(path, query)?;
         let (objects, version) = self.store.list(path.kind, &path.namespace);
-        let limit = query.get("limit").and_then(|limit| limit.parse().ok()).filter(|limit| *limit > 0);
+        let limit = query
+            .get("limit")
+            .and_then(|limit| limit.parse().ok())
+            .filter(|limit| *limit > 0);
         let after = query.get("continue").filter(|token| !token.is_empty());
         let mut selected = objects
             .into_iter()
             .filter(|object| after.is_none_or(|after| position(object) > *after))
             .filter(|object| selection.matches(object));
         let page = selected.by_ref().take(limit.unwrap_or(usize::MAX)).collect();
-        Ok(Listing { objects: page, version, remaining: selected.count() })
+        Ok(Listing {
+            objects: page,
+            version,
+            remaining: selected.count(),
+        })
     }
 
     pub(crate) fn create(&self, path: &ResourcePath, query: &Query, body: &Bytes) -> ApiResult<Written> {
         let validation = field_validation(query)?;
-        let (object, unknown) = decode(path.kind, parse_body(body)?, validation)?;
+        let (mut object, unknown) = decode(path.kind, parse_body(body)?, validation)?;
+        apply::track(&mut object, None, field_manager(query), "Update");
         let object = self.create_object(path, object, is_dry_run(query))?;
-        Ok(Written { object, warnings: warnings(&unknown), created: true })
+        Ok(Written {
+            object,
+            warnings: warnings(&unknown),
+            created: true,
+        })
     }
 
     fn create_object(&self, path: &ResourcePath, mut object: Value, dry_run: bool) -> ApiResult<Value> {
@@ -119,7 +134,9 @@ impl Resources {
             return Ok(());
         }
         if namespace.is_empty() {
-            return Err(ApiError::bad_request("an empty namespace may not be set during creation"));
+            return Err(ApiError::bad_request(
+                "an empty namespace may not be set during creation",
+            ));
         }
         let found = self.store.get(named("Namespace"), "", namespace)?;
         // events tell how a namespace ends
@@ -140,7 +157,10 @@ impl Resources {
         let (object, unknown) = decode(path.kind, sent, field_validation(query)?)?;
         admission::check_path_name(path, meta::name(&object))?;
         let written = self.change(path, query, |_, _| Ok(object))?;
-        Ok(Written { warnings: warnings(&unknown), ..written })
+        Ok(Written {
+            warnings: warnings(&unknown),
+            ..written
+        })
     }
 
     pub(crate) fn patch(
@@ -151,7 +171,10 @@ impl Resources {
         body: &Bytes,
     ) -> ApiResult<Written> {
         let validation = field_validation(query)?;
-        let patch = Patch::parse(content_type, body)?;
+        let patch = match Patch::parse(content_type, body)? {
+            Patch::Apply(config) => return self.apply(path, query, &config),
+            patch => patch,
+        };
         if path.is_scale() {
             return self.change(path, query, |kind, live| {
                 scale::applied(kind, live, &patch.applied_to(&scale::of(live))?)
@@ -163,11 +186,64 @@ impl Resources {
             unknown = lost;
             Ok(patched)
         })?;
-        Ok(Written { warnings: warnings(&unknown), ..written })
+        Ok(Written {
+            warnings: warnings(&unknown),
+            ..written
+        })
     }
 
-    /// Changes one object by `propose`, under the rules for updates.
+    /// Server-side apply.
+    fn apply(&self, path: &ResourcePath, query: &Query, config: &Value) -> ApiResult<Written> {
+        let (_, unknown) = decode(path.kind, config.clone(), field_validation(query)?)?;
+        let manager = query.get("fieldManager").map(String::as_str).unwrap_or_default();
+        if manager.is_empty() {
+            return Err(ApiError::bad_request(
+                "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
+            ));
+        }
+        let missing = self
+            .store
+            .get(path.kind, &path.namespace, path.object_name())
+            .is_err();
+        let written = if missing && path.subresource.is_none() {
+            let (object, _) = decode(
+                path.kind,
+                apply::initial(config, manager),
+                FieldValidation::Ignore,
+            )?;
+            let object = self.create_object(path, object, is_dry_run(query))?;
+            Written {
+                object,
+                warnings: Vec::new(),
+                created: true,
+            }
+        } else {
+            self.change_untracked(path, query, |kind, live| {
+                let applied = apply::apply(live, config, manager, is_set(query, "force"))?;
+                Ok(decode(kind, applied, FieldValidation::Ignore)?.0)
+            })?
+        };
+        Ok(Written {
+            warnings: warnings(&unknown),
+            ..written
+        })
+    }
+
+    /// Changes one object by `propose`, under the rules for updates, in the name of the query's manager.
     fn change(
+        &self,
+        path: &ResourcePath,
+        query: &Query,
+        propose: impl FnOnce(&'static Kind, &Value) -> ApiResult<Value>,
+    ) -> ApiResult<Written> {
+        self.change_untracked(path, query, |kind, live| {
+            let mut proposed = propose(kind, live)?;
+            apply::track(&mut proposed, Some(live), field_manager(query), "Update");
+            Ok(proposed)
+        })
+    }
+
+    fn change_untracked(
         &self,
         path: &ResourcePath,
         query: &Query,
@@ -179,18 +255,28 @@ impl Resources {
         }
         let _addressing = self.addressing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut tried = None;
-        let changed = self.store.change(kind, &path.namespace, path.object_name(), |live| {
-            let proposed = propose(kind, live)?;
-            let after = admission::admit_update(path, live, proposed)?;
-            if is_dry_run(query) {
-                tried = Some(after);
-                return Ok(Outcome::Keep(live.clone()));
-            }
-            Ok(deletion::finished_or_kept(kind, after))
-        })?;
+        let changed = self
+            .store
+            .change(kind, &path.namespace, path.object_name(), |live| {
+                let proposed = propose(kind, live)?;
+                let after = admission::admit_update(path, live, proposed)?;
+                if is_dry_run(query) {
+                    tried = Some(after);
+                    return Ok(Outcome::Keep(live.clone()));
+                }
+                Ok(deletion::finished_or_kept(kind, after))
+            })?;
         let object = tried.unwrap_or_else(|| (*changed).clone());
-        let object = if path.is_scale() { scale::of(&object) } else { object };
-        Ok(Written { object, warnings: Vec::new(), created: false })
+        let object = if path.is_scale() {
+            scale::of(&object)
+        } else {
+            object
+        };
+        Ok(Written {
+            object,
+            warnings: Vec::new(),
+            created: false,
+        })
     }
 }
 
@@ -202,13 +288,19 @@ pub(crate) fn selection(path: &ResourcePath, query: &Query) -> ApiResult<Selecti
     Selection::parse(text("labelSelector"), text("fieldSelector"))
 }
 
+fn field_manager(query: &Query) -> &str {
+    query.get("fieldManager").map_or("unknown", String::as_str)
+}
+
 fn field_validation(query: &Query) -> ApiResult<FieldValidation> {
     FieldValidation::parse(query.get("fieldValidation").map(String::as_str))
 }
 
 /// Whether a flag is given and not false.
 pub(crate) fn is_set(query: &Query, key: &str) -> bool {
-    query.get(key).is_some_and(|value| !matches!(value.as_str(), "false" | "0"))
+    query
+        .get(key)
+        .is_some_and(|value| !matches!(value.as_str(), "false" | "0"))
 }
 
 pub(crate) fn is_dry_run(query: &Query) -> bool {
@@ -221,7 +313,10 @@ pub(crate) fn parse_body(body: &Bytes) -> ApiResult<Value> {
 }
 
 fn warnings(unknown: &[String]) -> Vec<String> {
-    unknown.iter().map(|path| format!("unknown field {path:?}")).collect()
+    unknown
+        .iter()
+        .map(|path| format!("unknown field {path:?}"))
+        .collect()
 }
 
 /// Where an object stands in a list; the token of `continue`.

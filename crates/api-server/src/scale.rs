@@ -12,8 +12,9 @@ use crate::{
 pub(crate) fn of(object: &Value) -> Value {
     let labels = object["spec"]["selector"]["matchLabels"].as_object();
     let pairs = labels.into_iter().flatten();
-    let selector: Vec<_> =
-        pairs.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+    let selector: Vec<_> = pairs
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+        .collect();
     let metadata = &object["metadata"];
     json!({
         "kind": "Scale",
@@ -49,7 +50,10 @@ pub(crate) fn applied(kind: &Kind, live: &Value, scale: &Value) -> ApiResult<Val
     let mut object = live.clone();
     object["spec"]["replicas"] = replicas;
     let metadata = meta::metadata(&mut object);
-    match scale["metadata"]["resourceVersion"].as_str().filter(|version| !version.is_empty()) {
+    match scale["metadata"]["resourceVersion"]
+        .as_str()
+        .filter(|version| !version.is_empty())
+    {
         Some(version) => metadata.insert("resourceVersion".into(), version.into()),
         None => metadata.remove("resourceVersion"),
     };

@@ -29,7 +29,9 @@ struct FieldRequirement {
 impl Selection {
     pub(crate) fn parse(labels: &str, fields: &str) -> ApiResult<Self> {
         Ok(Self {
-            labels: split_outside_parentheses(labels).map(parse_label).collect::<ApiResult<_>>()?,
+            labels: split_outside_parentheses(labels)
+                .map(parse_label)
+                .collect::<ApiResult<_>>()?,
             fields: fields
                 .split(',')
                 .filter(|term| !term.is_empty())
@@ -47,7 +49,14 @@ impl Selection {
     /// The name asked for by `metadata.name=…`, if any.
     pub(crate) fn by_name(name: &str) -> Self {
         let path = vec!["metadata".into(), "name".into()];
-        Self { fields: vec![FieldRequirement { path, equal: true, value: name.into() }], ..Self::default() }
+        Self {
+            fields: vec![FieldRequirement {
+                path,
+                equal: true,
+                value: name.into(),
+            }],
+            ..Self::default()
+        }
     }
 }
 
@@ -93,12 +102,19 @@ fn split_outside_parentheses(text: &str) -> impl Iterator<Item = &str> {
 fn parse_label(term: &str) -> ApiResult<LabelRequirement> {
     let bad = || ApiError::bad_request(format!("unable to parse requirement: {term:?}"));
     let set = |list: &str| -> ApiResult<Vec<String>> {
-        let list = list.trim().strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).ok_or_else(bad)?;
+        let list = list
+            .trim()
+            .strip_prefix('(')
+            .and_then(|rest| rest.strip_suffix(')'))
+            .ok_or_else(bad)?;
         Ok(list.split(',').map(|value| value.trim().to_owned()).collect())
     };
     let key = |key: &str| -> ApiResult<String> {
         let key = key.trim();
-        let plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+        let plain = !key.is_empty()
+            && key
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
         if plain { Ok(key.to_owned()) } else { Err(bad()) }
     };
     if let Some((name, value)) = term.split_once("!=") {
@@ -125,10 +141,16 @@ fn parse_field(term: &str) -> ApiResult<FieldRequirement> {
     } else if let Some((path, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
         (path, true, value)
     } else {
-        return Err(ApiError::bad_request(format!("invalid selector: '{term}'; can't understand '{term}'")));
+        return Err(ApiError::bad_request(format!(
+            "invalid selector: '{term}'; can't understand '{term}'"
+        )));
     };
     let path = path.split('.').map(str::to_owned).collect();
-    Ok(FieldRequirement { path, equal, value: value.to_owned() })
+    Ok(FieldRequirement {
+        path,
+        equal,
+        value: value.to_owned(),
+    })
 }
 
 #[cfg(test)]

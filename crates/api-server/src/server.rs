@@ -52,7 +52,12 @@ impl ApiServer {
     pub fn new(options: ApiOptions) -> Self {
         let resources = Resources::new();
         bootstrap::create_objects(&resources, options);
-        Self { shared: Arc::new(Shared { resources: Arc::new(resources), kubelet: OnceLock::new() }) }
+        Self {
+            shared: Arc::new(Shared {
+                resources: Arc::new(resources),
+                kubelet: OnceLock::new(),
+            }),
+        }
     }
 
     /// A client that calls this server within the process, with all rights. It cannot upgrade

@@ -1,9 +1,6 @@
 //! The addresses of Services: 10.96.0.0/16, and node ports 30000–32767.
 
-use std::{
-    collections::HashSet,
-    net::Ipv4Addr,
-};
+use std::{collections::HashSet, net::Ipv4Addr};
 
 use serde_json::{Value, json};
 
@@ -27,7 +24,13 @@ fn in_range(address: Ipv4Addr) -> bool {
 /// 422 when an address or a port that it asks for is taken or out of range.
 pub(crate) fn allocate(store: &Store, service: &mut Value) -> ApiResult<()> {
     let (others, _) = store.list(named("Service"), "");
-    allocate_address(service, &others.iter().map(|other| meta::text(other, "/spec/clusterIP")).collect())?;
+    allocate_address(
+        service,
+        &others
+            .iter()
+            .map(|other| meta::text(other, "/spec/clusterIP"))
+            .collect(),
+    )?;
     let taken = others.iter().flat_map(|other| node_ports(other)).collect();
     allocate_node_ports(service, taken)
 }
@@ -55,7 +58,9 @@ fn allocate_address(service: &mut Value, taken: &HashSet<&str>) -> ApiResult<()>
             Ok(address) if !in_range(address) => {
                 Some("failed to allocate IP: the provided IP is not in the valid range 10.96.0.0/16")
             }
-            Ok(_) if taken.contains(asked.as_str()) => Some("failed to allocate IP: provided IP is already allocated"),
+            Ok(_) if taken.contains(asked.as_str()) => {
+                Some("failed to allocate IP: provided IP is already allocated")
+            }
             Ok(_) => None,
         };
         if let Some(why) = why {
@@ -94,7 +99,9 @@ fn allocate_node_ports(service: &mut Value, mut taken: HashSet<i64>) -> ApiResul
         }
         if port["nodePort"].is_null() {
             let free = NODE_PORTS.clone().find(|candidate| taken.insert(*candidate));
-            port["nodePort"] = free.ok_or_else(|| ApiError::internal("no node port is free"))?.into();
+            port["nodePort"] = free
+                .ok_or_else(|| ApiError::internal("no node port is free"))?
+                .into();
         }
     }
     Ok(())

@@ -21,33 +21,63 @@ pub(crate) struct Cause {
 
 impl Cause {
     pub(crate) fn required(field: impl Into<String>, detail: &str) -> Self {
-        let message =
-            if detail.is_empty() { "Required value".to_owned() } else { format!("Required value: {detail}") };
-        Self { reason: "FieldValueRequired", field: field.into(), message }
+        let message = if detail.is_empty() {
+            "Required value".to_owned()
+        } else {
+            format!("Required value: {detail}")
+        };
+        Self {
+            reason: "FieldValueRequired",
+            field: field.into(),
+            message,
+        }
     }
 
     pub(crate) fn invalid(field: impl Into<String>, value: &Value, detail: &str) -> Self {
         let message = format!("Invalid value: {value}: {detail}");
-        Self { reason: "FieldValueInvalid", field: field.into(), message }
+        Self {
+            reason: "FieldValueInvalid",
+            field: field.into(),
+            message,
+        }
     }
 
     pub(crate) fn unsupported(field: impl Into<String>, value: &Value, allowed: &[&str]) -> Self {
         let allowed: Vec<String> = allowed.iter().map(|one| format!("{one:?}")).collect();
-        let message = format!("Unsupported value: {value}: supported values: {}", allowed.join(", "));
-        Self { reason: "FieldValueNotSupported", field: field.into(), message }
+        let message = format!(
+            "Unsupported value: {value}: supported values: {}",
+            allowed.join(", ")
+        );
+        Self {
+            reason: "FieldValueNotSupported",
+            field: field.into(),
+            message,
+        }
     }
 
     pub(crate) fn not_found(field: impl Into<String>, value: &str) -> Self {
-        Self { reason: "FieldValueNotFound", field: field.into(), message: format!("Not found: {value:?}") }
+        Self {
+            reason: "FieldValueNotFound",
+            field: field.into(),
+            message: format!("Not found: {value:?}"),
+        }
     }
 
     pub(crate) fn duplicate(field: impl Into<String>, value: &Value) -> Self {
         let message = format!("Duplicate value: {value}");
-        Self { reason: "FieldValueDuplicate", field: field.into(), message }
+        Self {
+            reason: "FieldValueDuplicate",
+            field: field.into(),
+            message,
+        }
     }
 
     pub(crate) fn forbidden(field: impl Into<String>, detail: &str) -> Self {
-        Self { reason: "FieldValueForbidden", field: field.into(), message: format!("Forbidden: {detail}") }
+        Self {
+            reason: "FieldValueForbidden",
+            field: field.into(),
+            message: format!("Forbidden: {detail}"),
+        }
     }
 }
 
@@ -65,12 +95,20 @@ pub(crate) type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
     pub(crate) fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: Value::Null }
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            details: Value::Null,
+        }
     }
 
     fn about(code: StatusCode, reason: &'static str, kind: &Kind, name: &str, message: String) -> Self {
         let details = json!({"name": name, "group": kind.group, "kind": kind.plural});
-        Self { details, ..Self::new(code, reason, message) }
+        Self {
+            details,
+            ..Self::new(code, reason, message)
+        }
     }
 
     pub(crate) fn not_found(kind: &Kind, name: &str) -> Self {
@@ -92,13 +130,20 @@ impl ApiError {
     }
 
     pub(crate) fn conflict(kind: &Kind, name: &str, why: &str) -> Self {
-        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", kind.qualified());
+        let message = format!(
+            "Operation cannot be fulfilled on {} {name:?}: {why}",
+            kind.qualified()
+        );
         Self::about(StatusCode::CONFLICT, "Conflict", kind, name, message)
     }
 
     pub(crate) fn apply_conflict(causes: Vec<Cause>) -> Self {
         let list: Vec<String> = causes.iter().map(|cause| format!("- {}", cause.field)).collect();
-        let plural = if causes.len() == 1 { "conflict" } else { "conflicts" };
+        let plural = if causes.len() == 1 {
+            "conflict"
+        } else {
+            "conflicts"
+        };
         let message = match causes.as_slice() {
             [one] => format!("Apply failed with 1 {plural}: {}: {}", one.message, one.field),
             many => format!("Apply failed with {} {plural}:\n{}", many.len(), list.join("\n")),
@@ -116,7 +161,11 @@ impl ApiError {
                 list.push(text);
             }
         }
-        let all = if list.len() == 1 { list.concat() } else { format!("[{}]", list.join(", ")) };
+        let all = if list.len() == 1 {
+            list.concat()
+        } else {
+            format!("[{}]", list.join(", "))
+        };
         let qualified = kind.qualified_kind();
         let message = format!("{qualified} {name:?} is invalid: {all}");
         let mut error = Self::about(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", kind, name, message);
@@ -139,7 +188,11 @@ impl ApiError {
     }
 
     pub(crate) fn no_such_path() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NotFound", "the server could not find the requested resource")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "NotFound",
+            "the server could not find the requested resource",
+        )
     }
 
     pub(crate) fn method_not_allowed() -> Self {
@@ -160,7 +213,11 @@ impl ApiError {
             "the body of the request was in an unknown format ({found}) - accepted media types include: {}",
             allowed.join(", ")
         );
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UnsupportedMediaType",
+            message,
+        )
     }
 
     pub(crate) fn unprocessable(message: impl Into<String>) -> Self {

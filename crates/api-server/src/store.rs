@@ -71,7 +71,10 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new() -> Self {
-        Self { inner: Mutex::default(), latest: watch::Sender::new(0) }
+        Self {
+            inner: Mutex::default(),
+            latest: watch::Sender::new(0),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -120,7 +123,13 @@ impl Store {
         let version = inner.next_version(&mut object);
         let object = Arc::new(object);
         inner.objects.insert(key, object.clone());
-        inner.record(Change { version, kind, what: ChangeKind::Added, object: object.clone(), before: None });
+        inner.record(Change {
+            version,
+            kind,
+            what: ChangeKind::Added,
+            object: object.clone(),
+            before: None,
+        });
         drop(inner);
         self.latest.send_replace(version);
         Ok(object)
@@ -137,7 +146,11 @@ impl Store {
     ) -> ApiResult<Object> {
         let mut inner = self.lock();
         let key = Key::new(kind, namespace, name);
-        let before = inner.objects.get(&key).cloned().ok_or_else(|| ApiError::not_found(kind, name))?;
+        let before = inner
+            .objects
+            .get(&key)
+            .cloned()
+            .ok_or_else(|| ApiError::not_found(kind, name))?;
         let (mut after, what) = match decide(&before)? {
             Outcome::Keep(after) if after == *before => return Ok(before),
             Outcome::Keep(after) => (after, ChangeKind::Modified),
@@ -150,7 +163,13 @@ impl Store {
         } else {
             inner.objects.insert(key, object.clone());
         }
-        inner.record(Change { version, kind, what, object: object.clone(), before: Some(before) });
+        inner.record(Change {
+            version,
+            kind,
+            what,
+            object: object.clone(),
+            before: Some(before),
+        });
         drop(inner);
         self.latest.send_replace(version);
         Ok(object)
@@ -162,12 +181,18 @@ impl Store {
     /// When they are no longer kept: the caller has to list again.
     pub(crate) fn changes_since(&self, kind: &'static Kind, version: u64) -> ApiResult<(Vec<Change>, u64)> {
         let inner = self.lock();
-        let oldest = inner.history.front().map_or(inner.version, |change| change.version - 1);
+        let oldest = inner
+            .history
+            .front()
+            .map_or(inner.version, |change| change.version - 1);
         if version < oldest {
             return Err(ApiError::too_old(version, oldest));
         }
         let first = inner.history.partition_point(|change| change.version <= version);
-        let changes = inner.history.range(first..).filter(|change| std::ptr::eq(change.kind, kind));
+        let changes = inner
+            .history
+            .range(first..)
+            .filter(|change| std::ptr::eq(change.kind, kind));
         Ok((changes.cloned().collect(), inner.version))
     }
 }
@@ -219,10 +244,14 @@ mod tests {
     fn a_change_that_changes_nothing_keeps_the_version() {
         let (store, kind) = (Store::new(), named("ConfigMap"));
         let created = store.create(kind, config_map("a")).unwrap();
-        let same = store.change(kind, "default", "a", |now| Ok(Outcome::Keep(now.clone()))).unwrap();
+        let same = store
+            .change(kind, "default", "a", |now| Ok(Outcome::Keep(now.clone())))
+            .unwrap();
         assert_eq!(created, same);
         assert_eq!(store.version(), 1);
-        store.change(kind, "default", "a", |now| Ok(Outcome::Keep(touched(now)))).unwrap();
+        store
+            .change(kind, "default", "a", |now| Ok(Outcome::Keep(touched(now))))
+            .unwrap();
         assert_eq!(store.version(), 2);
     }
 
@@ -231,7 +260,9 @@ mod tests {
         let (store, kind) = (Store::new(), named("ConfigMap"));
         store.create(kind, config_map("a")).unwrap();
         store.create(named("Secret"), config_map("s")).unwrap();
-        store.change(kind, "default", "a", |now| Ok(Outcome::Remove(now.clone()))).unwrap();
+        store
+            .change(kind, "default", "a", |now| Ok(Outcome::Remove(now.clone())))
+            .unwrap();
         let (changes, version) = store.changes_since(kind, 0).unwrap();
         let what: Vec<_> = changes.iter().map(|change| change.what).collect();
         assert_eq!(what, [ChangeKind::Added, ChangeKind::Deleted]);
@@ -245,7 +276,10 @@ mod tests {
         for number in 0..HISTORY + 2 {
             store.create(kind, config_map(&number.to_string())).unwrap();
         }
-        assert_eq!(store.changes_since(kind, 1).unwrap_err().code(), http::StatusCode::GONE);
+        assert_eq!(
+            store.changes_since(kind, 1).unwrap_err().code(),
+            http::StatusCode::GONE
+        );
         assert!(store.changes_since(kind, 2).is_ok());
     }
 

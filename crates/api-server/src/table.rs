@@ -15,11 +15,19 @@ struct Column {
 }
 
 const fn column(title: &'static str, cell: fn(&Value) -> Value) -> Column {
-    Column { title, wide: false, cell }
+    Column {
+        title,
+        wide: false,
+        cell,
+    }
 }
 
 const fn wide(title: &'static str, cell: fn(&Value) -> Value) -> Column {
-    Column { title, wide: true, cell }
+    Column {
+        title,
+        wide: true,
+        cell,
+    }
 }
 
 /// The table of some objects of a kind.
@@ -57,6 +65,15 @@ pub(crate) enum Include {
 }
 
 impl Include {
+    /// Reads the `includeObject` parameter.
+    pub(crate) fn parse(text: Option<&str>) -> Self {
+        match text {
+            Some("Object") => Self::Object,
+            Some("None") => Self::Nothing,
+            _ => Self::Metadata,
+        }
+    }
+
     fn of(self, object: &Value) -> Value {
         match self {
             Self::Metadata => partial(object),
@@ -91,12 +108,20 @@ fn columns(kind: &Kind) -> Vec<Column> {
         "Endpoints" => vec![column("Endpoints", endpoints), AGE],
         "EndpointSlice" => vec![
             column("AddressType", |object| object["addressType"].clone()),
-            column("Ports", |object| joined(&object["ports"], |port| plain(&port["port"]))),
-            column("Endpoints", |object| joined(&object["endpoints"], |one| plain(&one["addresses"][0]))),
+            column("Ports", |object| {
+                joined(&object["ports"], |port| plain(&port["port"]))
+            }),
+            column("Endpoints", |object| {
+                joined(&object["endpoints"], |one| plain(&one["addresses"][0]))
+            }),
             AGE,
         ],
         "ConfigMap" => vec![column("Data", data_count), AGE],
-        "Secret" => vec![column("Type", |object| object["type"].clone()), column("Data", data_count), AGE],
+        "Secret" => vec![
+            column("Type", |object| object["type"].clone()),
+            column("Data", data_count),
+            AGE,
+        ],
         "Namespace" => vec![column("Status", |object| object["status"]["phase"].clone()), AGE],
         "Node" => node_columns(),
         "Event" => event_columns(),
@@ -121,18 +146,28 @@ fn columns(kind: &Kind) -> Vec<Column> {
         columns[0] = column("Name", |object| {
             let default = "storageclass.kubernetes.io/is-default-class";
             let is_default = object["metadata"]["annotations"][default] == "true";
-            format!("{}{}", meta::name(object), if is_default { " (default)" } else { "" }).into()
+            format!(
+                "{}{}",
+                meta::name(object),
+                if is_default { " (default)" } else { "" }
+            )
+            .into()
         });
     }
     columns
 }
 
-const AGE: Column = column("Age", |object| age(&object["metadata"]["creationTimestamp"]).into());
+const AGE: Column = column("Age", |object| {
+    age(&object["metadata"]["creationTimestamp"]).into()
+});
 
 fn pod_columns() -> Vec<Column> {
     vec![
         column("Ready", |pod| {
-            let statuses = pod["status"]["containerStatuses"].as_array().cloned().unwrap_or_default();
+            let statuses = pod["status"]["containerStatuses"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
             let ready = statuses.iter().filter(|status| status["ready"] == true).count();
             format!("{ready}/{}", length(&pod["spec"]["containers"])).into()
         }),
@@ -141,16 +176,28 @@ fn pod_columns() -> Vec<Column> {
         AGE,
         wide("IP", |pod| or_none(&pod["status"]["podIP"])),
         wide("Node", |pod| or_none(&pod["spec"]["nodeName"])),
-        wide("Nominated Node", |pod| or_none(&pod["status"]["nominatedNodeName"])),
-        wide("Readiness Gates", |pod| or_none(&pod["spec"]["readinessGates"][0]["conditionType"])),
+        wide("Nominated Node", |pod| {
+            or_none(&pod["status"]["nominatedNodeName"])
+        }),
+        wide("Readiness Gates", |pod| {
+            or_none(&pod["spec"]["readinessGates"][0]["conditionType"])
+        }),
     ]
 }
 
 /// The one word for a pod's state, as `kubectl` users know it.
 fn pod_status(pod: &Value) -> String {
     let status = &pod["status"];
-    let mut word = status["reason"].as_str().or(status["phase"].as_str()).unwrap_or("Unknown").to_owned();
-    let init = status["initContainerStatuses"].as_array().into_iter().flatten().enumerate();
+    let mut word = status["reason"]
+        .as_str()
+        .or(status["phase"].as_str())
+        .unwrap_or("Unknown")
+        .to_owned();
+    let init = status["initContainerStatuses"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .enumerate();
     let total = length(&pod["spec"]["initContainers"]);
     for (index, container) in init {
         let state = &container["state"];
@@ -164,12 +211,19 @@ fn pod_status(pod: &Value) -> String {
             (None, Some(reason)) if reason != "PodInitializing" => format!("Init:{reason}"),
             _ => format!("Init:{index}/{total}"),
         };
-        return if meta::is_deleting(pod) { "Terminating".into() } else { word };
+        return if meta::is_deleting(pod) {
+            "Terminating".into()
+        } else {
+            word
+        };
     }
     let mut has_running = false;
     for container in status["containerStatuses"].as_array().into_iter().flatten().rev() {
         let state = &container["state"];
-        if let Some(reason) = state["waiting"]["reason"].as_str().or(state["terminated"]["reason"].as_str()) {
+        if let Some(reason) = state["waiting"]["reason"]
+            .as_str()
+            .or(state["terminated"]["reason"].as_str())
+        {
             reason.clone_into(&mut word);
         } else if state["terminated"].is_object() {
             word = format!("ExitCode:{}", state["terminated"]["exitCode"]);
@@ -180,14 +234,29 @@ fn pod_status(pod: &Value) -> String {
     if word == "Completed" && has_running {
         word = "Running".into();
     }
-    if meta::is_deleting(pod) { "Terminating".into() } else { word }
+    if meta::is_deleting(pod) {
+        "Terminating".into()
+    } else {
+        word
+    }
 }
 
 fn restarts(pod: &Value) -> String {
-    let statuses = pod["status"]["containerStatuses"].as_array().cloned().unwrap_or_default();
-    let total: i64 = statuses.iter().filter_map(|status| status["restartCount"].as_i64()).sum();
-    let last = statuses.iter().map(|status| &status["lastState"]["terminated"]["finishedAt"]);
-    match last.filter(|time| time.is_string()).max_by_key(|time| time.as_str().map(str::to_owned)) {
+    let statuses = pod["status"]["containerStatuses"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let total: i64 = statuses
+        .iter()
+        .filter_map(|status| status["restartCount"].as_i64())
+        .sum();
+    let last = statuses
+        .iter()
+        .map(|status| &status["lastState"]["terminated"]["finishedAt"]);
+    match last
+        .filter(|time| time.is_string())
+        .max_by_key(|time| time.as_str().map(str::to_owned))
+    {
         Some(time) if total > 0 => format!("{total} ({} ago)", age(time)),
         _ => total.to_string(),
     }
@@ -196,8 +265,12 @@ fn restarts(pod: &Value) -> String {
 fn deployment_columns() -> Vec<Column> {
     vec![
         column("Ready", ready_of_wanted),
-        column("Up-to-date", |object| number(&object["status"]["updatedReplicas"])),
-        column("Available", |object| number(&object["status"]["availableReplicas"])),
+        column("Up-to-date", |object| {
+            number(&object["status"]["updatedReplicas"])
+        }),
+        column("Available", |object| {
+            number(&object["status"]["availableReplicas"])
+        }),
         AGE,
         wide("Containers", |object| containers(object, "name")),
         wide("Images", |object| containers(object, "image")),
@@ -219,12 +292,20 @@ fn replica_set_columns() -> Vec<Column> {
 
 fn daemon_set_columns() -> Vec<Column> {
     vec![
-        column("Desired", |object| number(&object["status"]["desiredNumberScheduled"])),
-        column("Current", |object| number(&object["status"]["currentNumberScheduled"])),
+        column("Desired", |object| {
+            number(&object["status"]["desiredNumberScheduled"])
+        }),
+        column("Current", |object| {
+            number(&object["status"]["currentNumberScheduled"])
+        }),
         column("Ready", |object| number(&object["status"]["numberReady"])),
-        column("Up-to-date", |object| number(&object["status"]["updatedNumberScheduled"])),
+        column("Up-to-date", |object| {
+            number(&object["status"]["updatedNumberScheduled"])
+        }),
         column("Available", |object| number(&object["status"]["numberAvailable"])),
-        column("Node Selector", |object| pairs(&object["spec"]["template"]["spec"]["nodeSelector"])),
+        column("Node Selector", |object| {
+            pairs(&object["spec"]["template"]["spec"]["nodeSelector"])
+        }),
         AGE,
     ]
 }
@@ -233,8 +314,12 @@ fn job_columns() -> Vec<Column> {
     vec![
         column("Status", |object| {
             let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
-            let mut held = conditions.filter(|one| one["status"] == "True").map(|one| plain(&one["type"]));
-            held.find(|kind| kind == "Complete" || kind == "Failed").unwrap_or_else(|| "Running".into()).into()
+            let mut held = conditions
+                .filter(|one| one["status"] == "True")
+                .map(|one| plain(&one["type"]));
+            held.find(|kind| kind == "Complete" || kind == "Failed")
+                .unwrap_or_else(|| "Running".into())
+                .into()
         }),
         column("Completions", |object| {
             let wanted = object["spec"]["completions"].as_i64().unwrap_or(1);
@@ -276,23 +361,42 @@ fn node_columns() -> Vec<Column> {
     vec![
         column("Status", |node| {
             let conditions = node["status"]["conditions"].as_array().into_iter().flatten();
-            let ready = conditions.filter(|one| one["type"] == "Ready").any(|one| one["status"] == "True");
-            let cordoned = if node["spec"]["unschedulable"] == true { ",SchedulingDisabled" } else { "" };
+            let ready = conditions
+                .filter(|one| one["type"] == "Ready")
+                .any(|one| one["status"] == "True");
+            let cordoned = if node["spec"]["unschedulable"] == true {
+                ",SchedulingDisabled"
+            } else {
+                ""
+            };
             format!("{}{cordoned}", if ready { "Ready" } else { "NotReady" }).into()
         }),
         column("Roles", |node| {
             let labels = node["metadata"]["labels"].as_object().into_iter().flatten();
-            let roles: Vec<&str> =
-                labels.filter_map(|(key, _)| key.strip_prefix("node-role.kubernetes.io/")).collect();
-            if roles.is_empty() { "<none>".into() } else { roles.join(",").into() }
+            let roles: Vec<&str> = labels
+                .filter_map(|(key, _)| key.strip_prefix("node-role.kubernetes.io/"))
+                .collect();
+            if roles.is_empty() {
+                "<none>".into()
+            } else {
+                roles.join(",").into()
+            }
         }),
         AGE,
-        column("Version", |node| node["status"]["nodeInfo"]["kubeletVersion"].clone()),
-        wide("Internal-IP", |node| or_none(&node["status"]["addresses"][0]["address"])),
+        column("Version", |node| {
+            node["status"]["nodeInfo"]["kubeletVersion"].clone()
+        }),
+        wide("Internal-IP", |node| {
+            or_none(&node["status"]["addresses"][0]["address"])
+        }),
         wide("External-IP", |_| "<none>".into()),
         wide("OS-Image", |node| node["status"]["nodeInfo"]["osImage"].clone()),
-        wide("Kernel-Version", |node| node["status"]["nodeInfo"]["kernelVersion"].clone()),
-        wide("Container-Runtime", |node| node["status"]["nodeInfo"]["containerRuntimeVersion"].clone()),
+        wide("Kernel-Version", |node| {
+            node["status"]["nodeInfo"]["kernelVersion"].clone()
+        }),
+        wide("Container-Runtime", |node| {
+            node["status"]["nodeInfo"]["containerRuntimeVersion"].clone()
+        }),
     ]
 }
 
@@ -300,18 +404,32 @@ fn event_columns() -> Vec<Column> {
     vec![
         // the first column is dropped for events, so this one stands for it
         column("Last Seen", |event| {
-            let last = [&event["lastTimestamp"], &event["eventTime"], &event["metadata"]["creationTimestamp"]];
-            last.into_iter().find(|time| time.is_string()).map_or_else(String::new, age).into()
+            let last = [
+                &event["lastTimestamp"],
+                &event["eventTime"],
+                &event["metadata"]["creationTimestamp"],
+            ];
+            last.into_iter()
+                .find(|time| time.is_string())
+                .map_or_else(String::new, age)
+                .into()
         }),
         column("Type", |event| event["type"].clone()),
         column("Reason", |event| event["reason"].clone()),
         column("Object", |event| {
             let object = &event["involvedObject"];
-            format!("{}/{}", plain(&object["kind"]).to_lowercase(), plain(&object["name"])).into()
+            format!(
+                "{}/{}",
+                plain(&object["kind"]).to_lowercase(),
+                plain(&object["name"])
+            )
+            .into()
         }),
         wide("Subobject", |event| event["involvedObject"]["fieldPath"].clone()),
         wide("Source", |event| event["source"]["component"].clone()),
-        column("Message", |event| event["message"].as_str().unwrap_or_default().trim().into()),
+        column("Message", |event| {
+            event["message"].as_str().unwrap_or_default().trim().into()
+        }),
         wide("First Seen", |event| age(&event["firstTimestamp"]).into()),
         wide("Count", |event| number(&event["count"])),
         wide("Name", |event| meta::name(event).into()),
@@ -320,11 +438,23 @@ fn event_columns() -> Vec<Column> {
 
 fn claim_columns() -> Vec<Column> {
     vec![
-        column("Status", |object| if meta::is_deleting(object) { "Terminating".into() } else { object["status"]["phase"].clone() }),
+        column("Status", |object| {
+            if meta::is_deleting(object) {
+                "Terminating".into()
+            } else {
+                object["status"]["phase"].clone()
+            }
+        }),
         column("Volume", |object| plain(&object["spec"]["volumeName"]).into()),
-        column("Capacity", |object| plain(&object["status"]["capacity"]["storage"]).into()),
-        column("Access Modes", |object| access_modes(&object["status"]["accessModes"])),
-        column("StorageClass", |object| plain(&object["spec"]["storageClassName"]).into()),
+        column("Capacity", |object| {
+            plain(&object["status"]["capacity"]["storage"]).into()
+        }),
+        column("Access Modes", |object| {
+            access_modes(&object["status"]["accessModes"])
+        }),
+        column("StorageClass", |object| {
+            plain(&object["spec"]["storageClassName"]).into()
+        }),
         column("VolumeAttributesClass", |_| "<unset>".into()),
         AGE,
         wide("VolumeMode", |object| object["spec"]["volumeMode"].clone()),
@@ -334,15 +464,23 @@ fn claim_columns() -> Vec<Column> {
 fn volume_columns() -> Vec<Column> {
     vec![
         column("Capacity", |object| object["spec"]["capacity"]["storage"].clone()),
-        column("Access Modes", |object| access_modes(&object["spec"]["accessModes"])),
-        column("Reclaim Policy", |object| object["spec"]["persistentVolumeReclaimPolicy"].clone()),
+        column("Access Modes", |object| {
+            access_modes(&object["spec"]["accessModes"])
+        }),
+        column("Reclaim Policy", |object| {
+            object["spec"]["persistentVolumeReclaimPolicy"].clone()
+        }),
         column("Status", |object| object["status"]["phase"].clone()),
         column("Claim", |object| {
             let claim = &object["spec"]["claimRef"];
-            if claim.is_null() { return "".into() }
+            if claim.is_null() {
+                return "".into();
+            }
             format!("{}/{}", plain(&claim["namespace"]), plain(&claim["name"])).into()
         }),
-        column("StorageClass", |object| plain(&object["spec"]["storageClassName"]).into()),
+        column("StorageClass", |object| {
+            plain(&object["spec"]["storageClassName"]).into()
+        }),
         column("VolumeAttributesClass", |_| "<unset>".into()),
         column("Reason", |object| plain(&object["status"]["reason"]).into()),
         AGE,
@@ -354,14 +492,26 @@ fn ingress_columns() -> Vec<Column> {
     vec![
         column("Class", |object| or_none(&object["spec"]["ingressClassName"])),
         column("Hosts", |object| {
-            joined(&object["spec"]["rules"], |rule| rule["host"].as_str().unwrap_or("*").to_owned())
+            joined(&object["spec"]["rules"], |rule| {
+                rule["host"].as_str().unwrap_or("*").to_owned()
+            })
         }),
         column("Address", |object| {
             joined_or_empty(&object["status"]["loadBalancer"]["ingress"], |one| {
-                one["ip"].as_str().or(one["hostname"].as_str()).unwrap_or_default().to_owned()
+                one["ip"]
+                    .as_str()
+                    .or(one["hostname"].as_str())
+                    .unwrap_or_default()
+                    .to_owned()
             })
         }),
-        column("Ports", |object| if object["spec"]["tls"].is_null() { "80".into() } else { "80, 443".into() }),
+        column("Ports", |object| {
+            if object["spec"]["tls"].is_null() {
+                "80".into()
+            } else {
+                "80, 443".into()
+            }
+        }),
         AGE,
     ]
 }
@@ -375,7 +525,11 @@ fn autoscaler_columns() -> Vec<Column> {
         column("Targets", |object| {
             joined(&object["spec"]["metrics"], |metric| {
                 let resource = &metric["resource"];
-                format!("{}: <unknown>/{}%", plain(&resource["name"]), resource["target"]["averageUtilization"])
+                format!(
+                    "{}: <unknown>/{}%",
+                    plain(&resource["name"]),
+                    resource["target"]["averageUtilization"]
+                )
             })
         }),
         column("MinPods", |object| number(&object["spec"]["minReplicas"])),
@@ -398,7 +552,11 @@ fn number(value: &Value) -> Value {
 }
 
 fn or_none(value: &Value) -> Value {
-    if value.as_str().is_none_or(str::is_empty) { "<none>".into() } else { value.clone() }
+    if value.as_str().is_none_or(str::is_empty) {
+        "<none>".into()
+    } else {
+        value.clone()
+    }
 }
 
 fn length(value: &Value) -> usize {
@@ -415,17 +573,35 @@ fn data_count(object: &Value) -> Value {
 }
 
 fn joined_or_empty(list: &Value, text: fn(&Value) -> String) -> Value {
-    list.as_array().into_iter().flatten().map(text).collect::<Vec<_>>().join(",").into()
+    list.as_array()
+        .into_iter()
+        .flatten()
+        .map(text)
+        .collect::<Vec<_>>()
+        .join(",")
+        .into()
 }
 
 fn joined(list: &Value, text: fn(&Value) -> String) -> Value {
-    if length(list) == 0 { "<none>".into() } else { joined_or_empty(list, text) }
+    if length(list) == 0 {
+        "<none>".into()
+    } else {
+        joined_or_empty(list, text)
+    }
 }
 
 fn pairs(map: &Value) -> Value {
-    let pairs = map.as_object().into_iter().flatten().map(|(key, value)| format!("{key}={}", plain(value)));
+    let pairs = map
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={}", plain(value)));
     let text = pairs.collect::<Vec<_>>().join(",");
-    if text.is_empty() { "<none>".into() } else { text.into() }
+    if text.is_empty() {
+        "<none>".into()
+    } else {
+        text.into()
+    }
 }
 
 fn selector(object: &Value) -> Value {
@@ -433,8 +609,15 @@ fn selector(object: &Value) -> Value {
 }
 
 fn containers(object: &Value, field: &str) -> Value {
-    let containers = object["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten();
-    containers.map(|container| plain(&container[field])).collect::<Vec<_>>().join(",").into()
+    let containers = object["spec"]["template"]["spec"]["containers"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    containers
+        .map(|container| plain(&container[field]))
+        .collect::<Vec<_>>()
+        .join(",")
+        .into()
 }
 
 fn ready_of_wanted(object: &Value) -> Value {
@@ -527,7 +710,12 @@ mod tests {
             let object = json!({"metadata": {"name": "a"}});
             let table = table(kind, &[&object], json!({}), Include::Metadata);
             let columns = table["columnDefinitions"].as_array().unwrap().len();
-            assert_eq!(table["rows"][0]["cells"].as_array().unwrap().len(), columns, "{}", kind.kind);
+            assert_eq!(
+                table["rows"][0]["cells"].as_array().unwrap().len(),
+                columns,
+                "{}",
+                kind.kind
+            );
         }
     }
 

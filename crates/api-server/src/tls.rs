@@ -89,7 +89,10 @@ async fn serve_connection(stream: TcpStream, acceptor: TlsAcceptor, router: Rout
     let mut builder = auto::Builder::new(hyper_util::rt::TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new());
     let service = TowerToHyperService::new(router);
-    if let Err(error) = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await {
+    if let Err(error) = builder
+        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+        .await
+    {
         tracing::debug!(error, "connection ended");
     }
 }

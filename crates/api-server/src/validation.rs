@@ -65,9 +65,18 @@ fn is_dns_subdomain(name: &str) -> bool {
 }
 
 fn labels(labels: &Value, field: &str, causes: &mut Vec<Cause>) {
-    for value in labels.as_object().into_iter().flatten().filter_map(|(_, value)| value.as_str()) {
+    for value in labels
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(_, value)| value.as_str())
+    {
         if value.len() > 63 {
-            causes.push(Cause::invalid(field, &json!(value), "must be no more than 63 bytes"));
+            causes.push(Cause::invalid(
+                field,
+                &json!(value),
+                "must be no more than 63 bytes",
+            ));
         }
         let edge = |c: char| c.is_ascii_alphanumeric();
         let plain = value.chars().all(|c| edge(c) || "-_.".contains(c));
@@ -89,12 +98,20 @@ fn workload(spec: &Value, causes: &mut Vec<Cause>) {
         causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
     }
     if spec["replicas"].as_i64().is_some_and(|replicas| replicas < 0) {
-        causes.push(Cause::invalid("spec.replicas", &spec["replicas"], "must be greater than or equal to 0"));
+        causes.push(Cause::invalid(
+            "spec.replicas",
+            &spec["replicas"],
+            "must be greater than or equal to 0",
+        ));
     }
     self::labels(labels, "spec.template.metadata.labels", causes);
     let policy = &spec["template"]["spec"]["restartPolicy"];
     if policy != "Always" {
-        causes.push(Cause::unsupported("spec.template.spec.restartPolicy", policy, &["Always"]));
+        causes.push(Cause::unsupported(
+            "spec.template.spec.restartPolicy",
+            policy,
+            &["Always"],
+        ));
     }
     pod_spec(&spec["template"]["spec"], "spec.template.spec", causes);
 }
@@ -110,7 +127,11 @@ fn pod_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
     }
     let policy = &spec["restartPolicy"];
     if !POLICIES.iter().any(|one| policy == one) {
-        causes.push(Cause::unsupported(format!("{path}.restartPolicy"), policy, &POLICIES));
+        causes.push(Cause::unsupported(
+            format!("{path}.restartPolicy"),
+            policy,
+            &POLICIES,
+        ));
     }
     let volumes = volumes(spec, path, causes);
     let mut names = HashSet::new();
@@ -156,7 +177,11 @@ fn container(container: &Value, field: &str, volumes: &HashSet<&str>, causes: &m
     }
     mounts(container, field, volumes, causes);
     for (index, port) in items(container, "ports") {
-        self::port(&port["containerPort"], format!("{field}.ports[{index}].containerPort"), causes);
+        self::port(
+            &port["containerPort"],
+            format!("{field}.ports[{index}].containerPort"),
+            causes,
+        );
     }
     environment(container, field, causes);
     resources(container, field, causes);
@@ -177,7 +202,11 @@ fn mounts(container: &Value, field: &str, volumes: &HashSet<&str>, causes: &mut 
         if path.is_empty() {
             causes.push(Cause::required(format!("{field}.mountPath"), ""));
         } else if !paths.insert(path) {
-            causes.push(Cause::invalid(format!("{field}.mountPath"), &json!(path), "must be unique"));
+            causes.push(Cause::invalid(
+                format!("{field}.mountPath"),
+                &json!(path),
+                "must be unique",
+            ));
         }
     }
 }
@@ -205,12 +234,22 @@ fn resources(container: &Value, field: &str, causes: &mut Vec<Cause>) {
             match quantity.as_str().and_then(parse_quantity) {
                 None => causes.push(Cause::invalid(place, quantity, QUANTITY)),
                 Some(amount) if amount < 0.0 => {
-                    causes.push(Cause::invalid(place, quantity, "must be greater than or equal to 0"));
+                    causes.push(Cause::invalid(
+                        place,
+                        quantity,
+                        "must be greater than or equal to 0",
+                    ));
                 }
                 Some(amount) if list == "requests" => {
-                    if let Some(limit) = limit.filter(|limit| parse_quantity(limit).is_some_and(|limit| amount > limit)) {
+                    if let Some(limit) =
+                        limit.filter(|limit| parse_quantity(limit).is_some_and(|limit| amount > limit))
+                    {
                         let why = format!("must be less than or equal to {resource} limit of {limit}");
-                        causes.push(Cause::invalid(format!("{field}.resources.requests"), quantity, &why));
+                        causes.push(Cause::invalid(
+                            format!("{field}.resources.requests"),
+                            quantity,
+                            &why,
+                        ));
                     }
                 }
                 Some(_) => {}
@@ -221,7 +260,9 @@ fn resources(container: &Value, field: &str, causes: &mut Vec<Cause>) {
 
 /// The amount of a quantity such as `500m` or `1Gi`; `None` when it is none.
 fn parse_quantity(text: &str) -> Option<f64> {
-    let split = text.find(|c: char| !(c.is_ascii_digit() || "+-.".contains(c))).unwrap_or(text.len());
+    let split = text
+        .find(|c: char| !(c.is_ascii_digit() || "+-.".contains(c)))
+        .unwrap_or(text.len());
     let (number, suffix) = text.split_at(split);
     let number: f64 = number.parse().ok()?;
     let factor = match suffix {
@@ -254,7 +295,10 @@ fn probe(probe: &Value, field: &str, causes: &mut Vec<Cause>) {
     match handlers.iter().filter(|kind| probe[**kind].is_object()).count() {
         0 => causes.push(Cause::required(field, "must specify a handler type")),
         1 => {}
-        _ => causes.push(Cause::forbidden(field, "may not specify more than 1 handler type")),
+        _ => causes.push(Cause::forbidden(
+            field,
+            "may not specify more than 1 handler type",
+        )),
     }
 }
 
@@ -262,7 +306,11 @@ fn port(port: &Value, field: String, causes: &mut Vec<Cause>) {
     match port.as_i64() {
         None => causes.push(Cause::required(field, "")),
         Some(1..=65535) => {}
-        Some(_) => causes.push(Cause::invalid(field, port, "must be between 1 and 65535, inclusive")),
+        Some(_) => causes.push(Cause::invalid(
+            field,
+            port,
+            "must be between 1 and 65535, inclusive",
+        )),
     }
 }
 
@@ -299,7 +347,10 @@ fn service(spec: &Value, causes: &mut Vec<Cause>) {
 
 fn claim(spec: &Value, causes: &mut Vec<Cause>) {
     if items(spec, "accessModes").next().is_none() {
-        causes.push(Cause::required("spec.accessModes", "at least 1 access mode is required"));
+        causes.push(Cause::required(
+            "spec.accessModes",
+            "at least 1 access mode is required",
+        ));
     }
     if spec["resources"]["requests"]["storage"].is_null() {
         causes.push(Cause::required("spec.resources[storage]", ""));
@@ -317,26 +368,40 @@ fn ingress(spec: &Value, causes: &mut Vec<Cause>) {
             let field = format!("spec.rules[{rule_index}].http.paths[{index}]");
             let kind = &path["pathType"];
             if kind.is_null() {
-                causes.push(Cause::required(format!("{field}.pathType"), "pathType must be specified"));
+                causes.push(Cause::required(
+                    format!("{field}.pathType"),
+                    "pathType must be specified",
+                ));
             } else if !KINDS.iter().any(|one| kind == one) {
                 causes.push(Cause::unsupported(format!("{field}.pathType"), kind, &KINDS));
             }
             let is_absolute = path["path"].as_str().is_some_and(|path| path.starts_with('/'));
             if !is_absolute && kind != "ImplementationSpecific" {
-                causes.push(Cause::invalid(format!("{field}.path"), &path["path"], "must be an absolute path"));
+                causes.push(Cause::invalid(
+                    format!("{field}.path"),
+                    &path["path"],
+                    "must be an absolute path",
+                ));
             }
         }
     }
 }
 
 fn autoscaler(spec: &Value, causes: &mut Vec<Cause>) {
-    let (min, max) = (spec["minReplicas"].as_i64().unwrap_or(1), spec["maxReplicas"].as_i64().unwrap_or(0));
+    let (min, max) = (
+        spec["minReplicas"].as_i64().unwrap_or(1),
+        spec["maxReplicas"].as_i64().unwrap_or(0),
+    );
     if min < 1 {
         let why = "must be greater than or equal to 1";
         causes.push(Cause::invalid("spec.minReplicas", &spec["minReplicas"], why));
     }
     if max < 1 {
-        causes.push(Cause::invalid("spec.maxReplicas", &spec["maxReplicas"], "must be greater than 0"));
+        causes.push(Cause::invalid(
+            "spec.maxReplicas",
+            &spec["maxReplicas"],
+            "must be greater than 0",
+        ));
     } else if max < min {
         let why = "must be greater than or equal to `minReplicas`";
         causes.push(Cause::invalid("spec.maxReplicas", &spec["maxReplicas"], why));
@@ -363,7 +428,10 @@ mod tests {
 
     fn messages(object: &Value, live: Option<&Value>) -> Vec<String> {
         let causes = check(named("Deployment"), object, live);
-        causes.into_iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect()
+        causes
+            .into_iter()
+            .map(|cause| format!("{}: {}", cause.field, cause.message))
+            .collect()
     }
 
     #[test]
@@ -393,7 +461,10 @@ mod tests {
             other => other[field] = value,
         }
         let messages = messages(&object, None);
-        assert!(messages.iter().any(|message| message.contains(expected)), "{messages:?}");
+        assert!(
+            messages.iter().any(|message| message.contains(expected)),
+            "{messages:?}"
+        );
     }
 
     #[test]
@@ -401,7 +472,12 @@ mod tests {
         let mut object = deployment();
         object["spec"]["selector"]["matchLabels"] = json!({});
         let messages = messages(&object, Some(&deployment()));
-        assert!(messages.iter().any(|message| message.contains("field is immutable")), "{messages:?}");
+        assert!(
+            messages
+                .iter()
+                .any(|message| message.contains("field is immutable")),
+            "{messages:?}"
+        );
     }
 
     #[rstest]

@@ -40,7 +40,9 @@ pub(crate) fn start(
 ) -> ApiResult<Response<Body>> {
     let watcher = Watcher::new(resources, path, query, representation)?;
     let mut response = Response::new(Body::from_stream(watcher.into_stream()));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }
 
@@ -68,7 +70,10 @@ impl Watcher {
         query: &Query,
         representation: Representation,
     ) -> ApiResult<Self> {
-        let seconds = query.get("timeoutSeconds").and_then(|text| text.parse().ok()).filter(|s| *s > 0);
+        let seconds = query
+            .get("timeoutSeconds")
+            .and_then(|text| text.parse().ok())
+            .filter(|s| *s > 0);
         let now = Instant::now();
         let mut watcher = Self {
             kind: path.kind,
@@ -168,7 +173,7 @@ impl Watcher {
     }
 
     fn add_event(&mut self, event: &str, object: &Value) {
-        let shown = self.representation.of_event(self.kind, object);
+        let shown = self.representation.of_object(self.kind, object);
         self.add_line(&json!({"type": event, "object": shown}));
     }
 

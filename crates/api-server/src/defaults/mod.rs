@@ -39,14 +39,19 @@ pub(crate) fn apply(kind: &Kind, object: &mut Value) {
 
 fn secret(object: &mut Value) {
     default(object, "type", "Opaque");
-    let Some(Value::Object(texts)) = object.as_object_mut().and_then(|object| object.shift_remove("stringData"))
+    let Some(Value::Object(texts)) = object
+        .as_object_mut()
+        .and_then(|object| object.shift_remove("stringData"))
     else {
         return;
     };
     let data = meta::child(object, "data");
     for (key, text) in texts {
         let text = text.as_str().unwrap_or_default();
-        data.insert(key, base64::Engine::encode(&base64::prelude::BASE64_STANDARD, text).into());
+        data.insert(
+            key,
+            base64::Engine::encode(&base64::prelude::BASE64_STANDARD, text).into(),
+        );
     }
 }
 
@@ -120,7 +125,13 @@ mod tests {
 
     #[test]
     fn texts_of_a_secret_become_data() {
-        let secret = defaulted("Secret", json!({"data": {"a": "eA=="}, "stringData": {"b": "hi"}}));
-        assert_eq!(secret, json!({"data": {"a": "eA==", "b": "aGk="}, "type": "Opaque"}));
+        let secret = defaulted(
+            "Secret",
+            json!({"data": {"a": "eA=="}, "stringData": {"b": "hi"}}),
+        );
+        assert_eq!(
+            secret,
+            json!({"data": {"a": "eA==", "b": "aGk="}, "type": "Opaque"})
+        );
     }
 }

@@ -8,7 +8,11 @@ pub(super) fn service(spec: &mut Value) {
     default(spec, "type", "ClusterIP");
     default(spec, "sessionAffinity", "None");
     if spec["sessionAffinity"] == "ClientIP" {
-        default(spec, "sessionAffinityConfig", json!({"clientIP": {"timeoutSeconds": 10800}}));
+        default(
+            spec,
+            "sessionAffinityConfig",
+            json!({"clientIP": {"timeoutSeconds": 10800}}),
+        );
     }
     each(spec, "ports", |port| {
         default(port, "protocol", "TCP");
@@ -36,7 +40,9 @@ pub(super) fn service(spec: &mut Value) {
 }
 
 pub(super) fn endpoints(object: &mut Value) {
-    each(object, "subsets", |subset| each(subset, "ports", |port| default(port, "protocol", "TCP")));
+    each(object, "subsets", |subset| {
+        each(subset, "ports", |port| default(port, "protocol", "TCP"))
+    });
 }
 
 pub(super) fn endpoint_slice(object: &mut Value) {
@@ -48,8 +54,18 @@ pub(super) fn endpoint_slice(object: &mut Value) {
 
 pub(super) fn network_policy(spec: &mut Value) {
     for direction in ["ingress", "egress"] {
-        each(spec, direction, |rule| each(rule, "ports", |port| default(port, "protocol", "TCP")));
+        each(spec, direction, |rule| {
+            each(rule, "ports", |port| default(port, "protocol", "TCP"))
+        });
     }
     let has_egress = spec["egress"].as_array().is_some_and(|rules| !rules.is_empty());
-    default(spec, "policyTypes", if has_egress { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) });
+    default(
+        spec,
+        "policyTypes",
+        if has_egress {
+            json!(["Ingress", "Egress"])
+        } else {
+            json!(["Ingress"])
+        },
+    );
 }

@@ -20,7 +20,10 @@ pub(super) fn pod(object: &mut Value) {
 }
 
 fn requests_from_limits(container: &mut Value) {
-    let limits = container["resources"]["limits"].as_object().cloned().unwrap_or_default();
+    let limits = container["resources"]["limits"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
     if limits.is_empty() {
         return;
     }
@@ -65,7 +68,10 @@ fn mirror(spec: &mut Value, name: &str, deprecated: &str) {
 }
 
 fn volume(volume: &mut Value) {
-    if volume.as_object().is_some_and(|fields| fields.keys().all(|key| key == "name")) {
+    if volume
+        .as_object()
+        .is_some_and(|fields| fields.keys().all(|key| key == "name"))
+    {
         volume["emptyDir"] = json!({});
     }
     for source in ["secret", "configMap", "downwardAPI", "projected"] {
@@ -77,12 +83,16 @@ fn volume(volume: &mut Value) {
     }
     within(volume, "hostPath", |path| default(path, "type", ""));
     within(volume, "ephemeral", |ephemeral| {
-        within(ephemeral, "volumeClaimTemplate", |template| super::storage::claim_spec(&mut template["spec"]));
+        within(ephemeral, "volumeClaimTemplate", |template| {
+            super::storage::claim_spec(&mut template["spec"])
+        });
     });
 }
 
 fn projection(source: &mut Value) {
-    within(source, "serviceAccountToken", |token| default(token, "expirationSeconds", 3600));
+    within(source, "serviceAccountToken", |token| {
+        default(token, "expirationSeconds", 3600)
+    });
     within(source, "downwardAPI", |downward| {
         each(downward, "items", |item| {
             within(item, "fieldRef", field_ref);
@@ -100,7 +110,11 @@ fn resource_field_ref(reference: &mut Value) {
 }
 
 fn container(container: &mut Value) {
-    let policy = if pulls_always(container["image"].as_str().unwrap_or_default()) { "Always" } else { "IfNotPresent" };
+    let policy = if pulls_always(container["image"].as_str().unwrap_or_default()) {
+        "Always"
+    } else {
+        "IfNotPresent"
+    };
     default(container, "imagePullPolicy", policy);
     default(container, "terminationMessagePath", "/dev/termination-log");
     default(container, "terminationMessagePolicy", "File");

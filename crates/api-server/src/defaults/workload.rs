@@ -9,7 +9,11 @@ pub(super) fn deployment(spec: &mut Value) {
     default(spec, "replicas", 1);
     default(spec, "revisionHistoryLimit", 10);
     default(spec, "progressDeadlineSeconds", 600);
-    rolling(spec, "strategy", &[("maxUnavailable", "25%".into()), ("maxSurge", "25%".into())]);
+    rolling(
+        spec,
+        "strategy",
+        &[("maxUnavailable", "25%".into()), ("maxSurge", "25%".into())],
+    );
     pod_spec(&mut spec["template"]["spec"]);
 }
 
@@ -39,7 +43,11 @@ pub(super) fn stateful_set(spec: &mut Value) {
 
 pub(super) fn daemon_set(spec: &mut Value) {
     default(spec, "revisionHistoryLimit", 10);
-    rolling(spec, "updateStrategy", &[("maxUnavailable", 1.into()), ("maxSurge", 0.into())]);
+    rolling(
+        spec,
+        "updateStrategy",
+        &[("maxUnavailable", 1.into()), ("maxSurge", 0.into())],
+    );
     pod_spec(&mut spec["template"]["spec"]);
 }
 
@@ -57,7 +65,10 @@ fn rolling(spec: &mut Value, field: &str, parameters: &[(&str, Value)]) {
 }
 
 pub(super) fn job(object: &mut Value) {
-    if object["metadata"]["labels"].as_object().is_none_or(serde_json::Map::is_empty) {
+    if object["metadata"]["labels"]
+        .as_object()
+        .is_none_or(serde_json::Map::is_empty)
+    {
         let labels = object["spec"]["template"]["metadata"]["labels"].clone();
         if labels.is_object() {
             meta::metadata(object).insert("labels".into(), labels);
@@ -75,7 +86,11 @@ fn job_spec(spec: &mut Value) {
     default(spec, "backoffLimit", if per_index { i32::MAX } else { 6 });
     default(spec, "completionMode", "NonIndexed");
     default(spec, "suspend", false);
-    let on_failure = if spec["podFailurePolicy"].is_null() { "TerminatingOrFailed" } else { "Failed" };
+    let on_failure = if spec["podFailurePolicy"].is_null() {
+        "TerminatingOrFailed"
+    } else {
+        "Failed"
+    };
     default(spec, "podReplacementPolicy", on_failure);
     pod_spec(&mut spec["template"]["spec"]);
 }

@@ -45,10 +45,15 @@ pub(crate) async fn respond(
 ) -> ApiResult<Response> {
     let (kubelet, pod) = kubelet_of(state, path)?;
     if upgrade::is_spdy(&request) {
-        return Err(ApiError::bad_request("exec is served over WebSocket alone; kubectl speaks it from 1.31 on"));
+        return Err(ApiError::bad_request(
+            "exec is served over WebSocket alone; kubectl speaks it from 1.31 on",
+        ));
     }
     let options = options(&request)?;
-    let session = kubelet.exec(&path.namespace, pod, options).await.map_err(|error| refused(&error))?;
+    let session = kubelet
+        .exec(&path.namespace, pod, options)
+        .await
+        .map_err(|error| refused(&error))?;
     upgrade::web_socket(request, &PROTOCOLS, |socket, _| connect(socket, session)).await
 }
 
@@ -67,7 +72,9 @@ fn options(request: &Request) -> ApiResult<ExecOptions> {
         }
     }
     if options.command.is_empty() {
-        return Err(ApiError::bad_request("you must specify at least 1 command for the container"));
+        return Err(ApiError::bad_request(
+            "you must specify at least 1 command for the container",
+        ));
     }
     Ok(options)
 }
@@ -102,7 +109,11 @@ async fn forward(stream: Option<impl AsyncRead + Unpin>, channel: u8, frames: mp
     let mut piece = vec![channel; 32 * 1024];
     // the end of a terminal is an error (EIO), and an end all the same
     while let Ok(length @ 1..) = stream.read(&mut piece[1..]).await {
-        if frames.send(Bytes::copy_from_slice(&piece[..=length])).await.is_err() {
+        if frames
+            .send(Bytes::copy_from_slice(&piece[..=length]))
+            .await
+            .is_err()
+        {
             return;
         }
     }
@@ -173,7 +184,10 @@ mod tests {
     fn the_exit_code_is_told() {
         assert_eq!(exit_status(&Ok(0))["status"], "Success");
         assert_eq!(exit_status(&Ok(3))["details"]["causes"][0]["message"], "3");
-        assert_eq!(exit_status(&Err(io::Error::other("x")))["reason"], "InternalError");
+        assert_eq!(
+            exit_status(&Err(io::Error::other("x")))["reason"],
+            "InternalError"
+        );
     }
 
     #[test]

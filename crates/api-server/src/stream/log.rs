@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use axum::{
     body::Body,
-    extract::Request,
     response::{IntoResponse, Response},
 };
 
-use super::{kubelet_of, query_pairs, refused};
+use super::{kubelet_of, refused};
 use crate::{
     kubelet::LogOptions,
     path::ResourcePath,
@@ -18,20 +17,21 @@ use crate::{
 };
 
 /// Sends the log that the query asks for.
-pub(crate) async fn respond(
-    state: &Arc<Shared>,
-    path: &ResourcePath,
-    request: &Request,
-) -> ApiResult<Response> {
+pub(crate) async fn respond(state: &Arc<Shared>, path: &ResourcePath, query: &Query) -> ApiResult<Response> {
     let (kubelet, pod) = kubelet_of(state, path)?;
-    let options = options(&query_pairs(request).collect())?;
-    let log = kubelet.logs(&path.namespace, pod, options).await.map_err(|error| refused(&error))?;
+    let options = options(query)?;
+    let log = kubelet
+        .logs(&path.namespace, pod, options)
+        .await
+        .map_err(|error| refused(&error))?;
     Ok(([("content-type", "text/plain")], Body::from_stream(log)).into_response())
 }
 
 fn options(query: &Query) -> ApiResult<LogOptions> {
     let number = |key: &str| -> ApiResult<Option<u64>> {
-        let Some(text) = query.get(key) else { return Ok(None) };
+        let Some(text) = query.get(key) else {
+            return Ok(None);
+        };
         let why = format!("{key}: Invalid value: {text:?}: must be greater than or equal to 0");
         text.parse().map(Some).map_err(|_| ApiError::bad_request(why))
     };

@@ -26,7 +26,10 @@ pub(crate) async fn answer(
     request: Request,
 ) -> Result<ApiResult<Response>, Request> {
     match path.subresource.as_deref() {
-        Some("log") => Ok(log::respond(shared, path, &request).await),
+        Some("log") => {
+            let query = query_pairs(&request).collect();
+            Ok(log::respond(shared, path, &query).await)
+        }
         Some("exec" | "attach") => Ok(exec::respond(shared, path, request).await),
         Some("portforward") => Ok(port_forward::respond(shared, path, request).await),
         Some("proxy") => Ok(proxy::respond(shared, path, request).await),
@@ -51,10 +54,15 @@ fn kubelet_of<'a>(state: &Shared, path: &'a ResourcePath) -> ApiResult<(Arc<dyn 
     let name = path.name.as_deref().unwrap_or_default();
     let pod = state.resources.store.get(path.kind, &path.namespace, name)?;
     if meta::text(&pod, "/spec/nodeName").is_empty() {
-        return Err(ApiError::bad_request(format!("pod {name} does not have a host assigned")));
+        return Err(ApiError::bad_request(format!(
+            "pod {name} does not have a host assigned"
+        )));
     }
     let kubelet = state.kubelet().cloned();
-    Ok((kubelet.ok_or_else(|| ApiError::unavailable("no node is connected"))?, name))
+    Ok((
+        kubelet.ok_or_else(|| ApiError::unavailable("no node is connected"))?,
+        name,
+    ))
 }
 
 fn refused(error: &KubeletError) -> ApiError {

@@ -43,9 +43,15 @@ pub(crate) async fn respond(
     request: Request,
 ) -> ApiResult<Response> {
     let (kubelet, name) = kubelet_of(state, path)?;
-    let pod = Pod { kubelet, namespace: path.namespace.clone(), name: name.to_owned() };
+    let pod = Pod {
+        kubelet,
+        namespace: path.namespace.clone(),
+        name: name.to_owned(),
+    };
     if upgrade::is_spdy(&request) {
-        return Ok(upgrade::spdy(request, "portforward.k8s.io", |connection| serve_spdy(pod, connection)));
+        return Ok(upgrade::spdy(request, "portforward.k8s.io", |connection| {
+            serve_spdy(pod, connection)
+        }));
     }
     if upgrade::offers(&request, TUNNEL[0]) {
         return upgrade::web_socket(request, &TUNNEL, |socket, _| async {
@@ -62,17 +68,28 @@ pub(crate) async fn respond(
 
 /// The query's `ports`, which may be repeated and may be lists.
 fn ports(request: &Request) -> Vec<u16> {
-    let values = query_pairs(request).filter(|(key, _)| key == "ports").map(|(_, value)| value);
+    let values = query_pairs(request)
+        .filter(|(key, _)| key == "ports")
+        .map(|(_, value)| value);
     let lists: Vec<String> = values.collect();
-    lists.iter().flat_map(|list| list.split(',')).filter_map(|port| port.trim().parse().ok()).collect()
+    lists
+        .iter()
+        .flat_map(|list| list.split(','))
+        .filter_map(|port| port.trim().parse().ok())
+        .collect()
 }
 
 impl Pod {
     async fn connect(&self, port: u16) -> Result<Box<dyn Duplex>, String> {
         let connection = self.kubelet.port_forward(&self.namespace, &self.name, port).await;
         connection.map_err(|error| {
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-            format!("error forwarding port {port} to pod {}: {error}{cause}", self.name)
+            let cause = std::error::Error::source(&error)
+                .map(|cause| format!(": {cause}"))
+                .unwrap_or_default();
+            format!(
+                "error forwarding port {port} to pod {}: {error}{cause}",
+                self.name
+            )
         })
     }
 }
@@ -100,7 +117,9 @@ async fn serve_spdy(pod: Pod, connection: impl Duplex + 'static) {
 
 async fn forward_stream(pod: Pod, data: spdy::Stream, error: Option<spdy::Stream>) {
     let port = data.header("port").parse().unwrap_or_default();
-    let spdy::Stream { mut input, output, .. } = data;
+    let spdy::Stream {
+        mut input, output, ..
+    } = data;
     match pod.connect(port).await {
         Ok(connection) => {
             let (mut from_pod, mut to_pod) = tokio::io::split(connection);
@@ -149,7 +168,9 @@ async fn serve_channels(pod: Pod, ports: Vec<u16>, socket: WebSocket) {
     });
     let mut uploads: Vec<Option<WriteHalf<Box<dyn Duplex>>>> = Vec::new();
     for (index, port) in ports.into_iter().enumerate() {
-        let Ok(channel) = u8::try_from(2 * index) else { break };
+        let Ok(channel) = u8::try_from(2 * index) else {
+            break;
+        };
         for channel in [channel, channel + 1] {
             let [low, high] = port.to_le_bytes();
             let _ = frames.send(Bytes::copy_from_slice(&[channel, low, high])).await;
@@ -171,7 +192,9 @@ async fn serve_channels(pod: Pod, ports: Vec<u16>, socket: WebSocket) {
     drop(frames);
     while let Some(Ok(message)) = messages.next().await {
         let Message::Binary(bytes) = message else { continue };
-        let Some((channel, data)) = bytes.split_first() else { continue };
+        let Some((channel, data)) = bytes.split_first() else {
+            continue;
+        };
         let upload = uploads.get_mut(usize::from(channel / 2)).and_then(Option::as_mut);
         if let Some(upload) = upload
             && upload.write_all(data).await.is_err()
@@ -186,7 +209,11 @@ async fn serve_channels(pod: Pod, ports: Vec<u16>, socket: WebSocket) {
 async fn download(mut from_pod: ReadHalf<Box<dyn Duplex>>, channel: u8, frames: mpsc::Sender<Bytes>) {
     let mut piece = vec![channel; 32 * 1024];
     while let Ok(length @ 1..) = from_pod.read(&mut piece[1..]).await {
-        if frames.send(Bytes::copy_from_slice(&piece[..=length])).await.is_err() {
+        if frames
+            .send(Bytes::copy_from_slice(&piece[..=length]))
+            .await
+            .is_err()
+        {
             return;
         }
     }

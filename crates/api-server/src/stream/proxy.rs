@@ -49,16 +49,22 @@ pub(crate) async fn respond(
     let unreachable = |error: &dyn std::fmt::Display| {
         ApiError::unavailable(format!("error trying to reach service: {error}"))
     };
-    let connection = TcpStream::connect(address)
-        .await
-        .map_err(|error| unreachable(&format!("dial tcp {address}: connect: {}", lowercase_cause(&error))))?;
+    let connection = TcpStream::connect(address).await.map_err(|error| {
+        unreachable(&format!(
+            "dial tcp {address}: connect: {}",
+            lowercase_cause(&error)
+        ))
+    })?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(connection))
         .await
         .map_err(|error| unreachable(&error))?;
     tokio::spawn(connection);
     let prefix = proxy_prefix(request.uri().path());
     let outgoing = outgoing(path, address, request)?;
-    let answer = sender.send_request(outgoing).await.map_err(|error| unreachable(&error))?;
+    let answer = sender
+        .send_request(outgoing)
+        .await
+        .map_err(|error| unreachable(&error))?;
     let (mut parts, body) = answer.into_parts();
     strip(&mut parts.headers);
     rewrite_location(&mut parts.headers, &prefix);
@@ -80,11 +86,16 @@ impl Target {
             [name, port] => (name, *port),
             ["" | "http", name, port] => (name, *port),
             [scheme, _, _] => {
-                return Err(ApiError::bad_request(format!("scheme {scheme:?} is not supported: allowed is http")));
+                return Err(ApiError::bad_request(format!(
+                    "scheme {scheme:?} is not supported: allowed is http"
+                )));
             }
             _ => return Err(ApiError::bad_request(format!("invalid proxy request {text:?}"))),
         };
-        Ok(Self { name: (*name).to_owned(), port: Some(port.to_owned()).filter(|port| !port.is_empty()) })
+        Ok(Self {
+            name: (*name).to_owned(),
+            port: Some(port.to_owned()).filter(|port| !port.is_empty()),
+        })
     }
 }
 
@@ -96,24 +107,37 @@ fn service_endpoint(state: &Shared, namespace: &str, target: &Target) -> ApiResu
     let port = match &target.port {
         None if ports.len() == 1 => &ports[0],
         // a port that is not named is the one without a name
-        None => ports.iter().find(|port| port["name"].is_null()).ok_or_else(none)?,
+        None => ports
+            .iter()
+            .find(|port| port["name"].is_null())
+            .ok_or_else(none)?,
         Some(wanted) => ports
             .iter()
             .find(|port| port["name"] == wanted.as_str() || port["port"].to_string() == *wanted)
-            .ok_or_else(|| ApiError::unavailable(format!("no service port {wanted:?} found for service {:?}", target.name)))?,
+            .ok_or_else(|| {
+                ApiError::unavailable(format!(
+                    "no service port {wanted:?} found for service {:?}",
+                    target.name
+                ))
+            })?,
     };
     let (slices, _) = state.resources.store.list(named("EndpointSlice"), namespace);
-    let own = slices.iter().filter(|slice| {
-        slice["metadata"]["labels"]["kubernetes.io/service-name"] == target.name.as_str()
-    });
-    own.flat_map(|slice| ready_addresses(slice, &port["name"])).next().ok_or_else(none)
+    let own = slices
+        .iter()
+        .filter(|slice| slice["metadata"]["labels"]["kubernetes.io/service-name"] == target.name.as_str());
+    own.flat_map(|slice| ready_addresses(slice, &port["name"]))
+        .next()
+        .ok_or_else(none)
 }
 
 fn ready_addresses(slice: &Object, port_name: &Value) -> Vec<SocketAddr> {
     let wanted = port_name.as_str().unwrap_or_default();
     let mut ports = slice["ports"].as_array().into_iter().flatten();
     let port = ports.find(|port| port["name"].as_str().unwrap_or_default() == wanted);
-    let Some(port) = port.and_then(|port| port["port"].as_u64()).and_then(|port| u16::try_from(port).ok()) else {
+    let Some(port) = port
+        .and_then(|port| port["port"].as_u64())
+        .and_then(|port| u16::try_from(port).ok())
+    else {
         return Vec::new();
     };
     let endpoints = slice["endpoints"].as_array().into_iter().flatten();
@@ -128,12 +152,16 @@ fn pod_address(state: &Shared, namespace: &str, target: &Target) -> ApiResult<So
     let pod = state.resources.store.get(named("Pod"), namespace, &target.name)?;
     let port = match &target.port {
         Some(port) => port.parse().ok(),
-        None => pod["spec"]["containers"][0]["ports"][0]["containerPort"].as_u64().and_then(|port| u16::try_from(port).ok()),
+        None => pod["spec"]["containers"][0]["ports"][0]["containerPort"]
+            .as_u64()
+            .and_then(|port| u16::try_from(port).ok()),
     };
     let address = meta::text(&pod, "/status/podIP").parse::<IpAddr>();
     match (address, port) {
         (Ok(address), Some(port)) => Ok(SocketAddr::new(address, port)),
-        (Err(_), _) => Err(ApiError::unavailable("address not allowed: the pod has no address yet")),
+        (Err(_), _) => Err(ApiError::unavailable(
+            "address not allowed: the pod has no address yet",
+        )),
         (_, None) => Err(ApiError::bad_request("the pod names no port; ask for NAME:PORT")),
     }
 }
@@ -151,7 +179,11 @@ fn lowercase_cause(error: &std::io::Error) -> String {
 }
 
 fn outgoing(path: &ResourcePath, address: SocketAddr, request: Request) -> ApiResult<Request<Body>> {
-    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let query = request
+        .uri()
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
     let uri: Uri = format!("/{}{query}", path.rest)
         .parse()
         .map_err(|error| ApiError::bad_request(format!("cannot forward this path: {error}")))?;
@@ -172,12 +204,18 @@ fn strip(headers: &mut HeaderMap) {
 
 /// The path of the proxy itself, to which relative places of the answer are relative.
 fn proxy_prefix(path: &str) -> String {
-    path.find("/proxy").map_or_else(String::new, |place| path[..place + "/proxy".len()].to_owned())
+    path.find("/proxy")
+        .map_or_else(String::new, |place| path[..place + "/proxy".len()].to_owned())
 }
 
 /// A redirect to a path of the server behind leads back through the proxy.
 fn rewrite_location(headers: &mut HeaderMap, prefix: &str) {
-    let Some(place) = headers.get(header::LOCATION).and_then(|value| value.to_str().ok()) else { return };
+    let Some(place) = headers
+        .get(header::LOCATION)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return;
+    };
     if place.starts_with('/')
         && let Ok(value) = HeaderValue::from_str(&format!("{prefix}{place}"))
     {
@@ -197,7 +235,10 @@ mod tests {
     #[case("http:web:80", "web", Some("80"))]
     #[case("http:web:", "web", None)]
     fn targets_are_read(#[case] text: &str, #[case] name: &str, #[case] port: Option<&str>) {
-        let expected = Target { name: name.into(), port: port.map(str::to_owned) };
+        let expected = Target {
+            name: name.into(),
+            port: port.map(str::to_owned),
+        };
         assert_eq!(Target::parse(text).unwrap(), expected);
     }
 

@@ -25,15 +25,71 @@ const VERSION: u8 = 3;
 
 /// The words that the header compression of SPDY/3 knows beforehand, each written with its length.
 const DICTIONARY_WORDS: [&str; 65] = [
-    "options", "head", "post", "put", "delete", "trace", "accept", "accept-charset", "accept-encoding",
-    "accept-language", "accept-ranges", "age", "allow", "authorization", "cache-control", "connection",
-    "content-base", "content-encoding", "content-language", "content-length", "content-location",
-    "content-md5", "content-range", "content-type", "date", "etag", "expect", "expires", "from", "host",
-    "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "last-modified",
-    "location", "max-forwards", "pragma", "proxy-authenticate", "proxy-authorization", "range", "referer",
-    "retry-after", "server", "te", "trailer", "transfer-encoding", "upgrade", "user-agent", "vary", "via",
-    "warning", "www-authenticate", "method", "get", "status", "200 OK", "version", "HTTP/1.1", "url",
-    "public", "set-cookie", "keep-alive", "origin",
+    "options",
+    "head",
+    "post",
+    "put",
+    "delete",
+    "trace",
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "accept-ranges",
+    "age",
+    "allow",
+    "authorization",
+    "cache-control",
+    "connection",
+    "content-base",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-location",
+    "content-md5",
+    "content-range",
+    "content-type",
+    "date",
+    "etag",
+    "expect",
+    "expires",
+    "from",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "last-modified",
+    "location",
+    "max-forwards",
+    "pragma",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "range",
+    "referer",
+    "retry-after",
+    "server",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "vary",
+    "via",
+    "warning",
+    "www-authenticate",
+    "method",
+    "get",
+    "status",
+    "200 OK",
+    "version",
+    "HTTP/1.1",
+    "url",
+    "public",
+    "set-cookie",
+    "keep-alive",
+    "origin",
 ];
 
 /// What follows the words, without lengths.
@@ -66,7 +122,10 @@ pub(crate) struct Stream {
 impl Stream {
     /// The value of a header; empty when there is none.
     pub(crate) fn header(&self, name: &str) -> &str {
-        let found = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        let found = self
+            .headers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map_or("", |(_, value)| value.as_str())
     }
 }
@@ -103,7 +162,13 @@ pub(crate) fn serve(connection: impl Duplex + 'static) -> mpsc::Receiver<Stream>
         let _ = writer.shutdown().await;
     });
     tokio::spawn(async move {
-        let session = Session { reader, frames, opened, inputs: HashMap::new(), headers: HeaderCodec::new() };
+        let session = Session {
+            reader,
+            frames,
+            opened,
+            inputs: HashMap::new(),
+            headers: HeaderCodec::new(),
+        };
         if let Err(error) = session.read().await {
             tracing::debug!(%error, "a SPDY session ended");
         }
@@ -124,7 +189,11 @@ impl<R: AsyncRead + Unpin> Session<R> {
         loop {
             let mut head = [0; 8];
             if let Err(error) = self.reader.read_exact(&mut head).await {
-                return if error.kind() == io::ErrorKind::UnexpectedEof { Ok(()) } else { Err(error) };
+                return if error.kind() == io::ErrorKind::UnexpectedEof {
+                    Ok(())
+                } else {
+                    Err(error)
+                };
             }
             let [first, second, third, fourth, flags, long, middle, short] = head;
             let mut payload = vec![0; u32::from_be_bytes([0, long, middle, short]) as usize];
@@ -171,9 +240,19 @@ impl<R: AsyncRead + Unpin> Session<R> {
         if flags & FLAG_FIN == 0 {
             self.inputs.insert(id, input);
         }
-        let output = Output { id, frames: self.frames.clone() };
+        let output = Output {
+            id,
+            frames: self.frames.clone(),
+        };
         // whoever serves the streams may have stopped
-        let _ = self.opened.send(Stream { headers, input: receiver, output }).await;
+        let _ = self
+            .opened
+            .send(Stream {
+                headers,
+                input: receiver,
+                output,
+            })
+            .await;
         Ok(())
     }
 }
@@ -219,7 +298,10 @@ impl HeaderCodec {
                 }
                 plain.reserve(plain.len());
             }
-            match self.inflate.decompress_vec(&block[done..], &mut plain, FlushDecompress::Sync) {
+            match self
+                .inflate
+                .decompress_vec(&block[done..], &mut plain, FlushDecompress::Sync)
+            {
                 Ok(_) => {
                     let all_read = self.inflate.total_in() - start == block.len() as u64;
                     if all_read && plain.len() < plain.capacity() {
@@ -227,7 +309,9 @@ impl HeaderCodec {
                     }
                 }
                 Err(error) if error.needs_dictionary().is_some() => {
-                    self.inflate.set_dictionary(&self.dictionary).map_err(io::Error::other)?;
+                    self.inflate
+                        .set_dictionary(&self.dictionary)
+                        .map_err(io::Error::other)?;
                 }
                 Err(error) => return Err(io::Error::other(error)),
             }
@@ -237,11 +321,15 @@ impl HeaderCodec {
     /// The block that says: no headers.
     fn encode_none(&mut self) -> io::Result<Vec<u8>> {
         if !self.deflate_knows {
-            self.deflate.set_dictionary(&self.dictionary).map_err(io::Error::other)?;
+            self.deflate
+                .set_dictionary(&self.dictionary)
+                .map_err(io::Error::other)?;
             self.deflate_knows = true;
         }
         let mut block = Vec::with_capacity(64);
-        self.deflate.compress_vec(&length(0), &mut block, FlushCompress::Sync).map_err(io::Error::other)?;
+        self.deflate
+            .compress_vec(&length(0), &mut block, FlushCompress::Sync)
+            .map_err(io::Error::other)?;
         Ok(block)
     }
 }
@@ -255,19 +343,25 @@ fn malformed(what: &str) -> io::Error {
 }
 
 fn stream_id(payload: &[u8]) -> io::Result<u32> {
-    let bytes = payload.first_chunk().ok_or_else(|| malformed("a frame without a stream"))?;
+    let bytes = payload
+        .first_chunk()
+        .ok_or_else(|| malformed("a frame without a stream"))?;
     Ok(u32::from_be_bytes(*bytes) & 0x7fff_ffff)
 }
 
 fn take_length(rest: &mut &[u8]) -> io::Result<usize> {
-    let (bytes, after) = rest.split_first_chunk().ok_or_else(|| malformed("a short header block"))?;
+    let (bytes, after) = rest
+        .split_first_chunk()
+        .ok_or_else(|| malformed("a short header block"))?;
     *rest = after;
     Ok(u32::from_be_bytes(*bytes) as usize)
 }
 
 fn take_text(rest: &mut &[u8]) -> io::Result<String> {
     let length = take_length(rest)?;
-    let (text, after) = rest.split_at_checked(length).ok_or_else(|| malformed("a short header block"))?;
+    let (text, after) = rest
+        .split_at_checked(length)
+        .ok_or_else(|| malformed("a short header block"))?;
     *rest = after;
     Ok(String::from_utf8_lossy(text).into_owned())
 }
@@ -304,7 +398,9 @@ mod tests {
             }
         }
         let mut block = Vec::with_capacity(4096);
-        deflate.compress_vec(&plain, &mut block, FlushCompress::Sync).unwrap();
+        deflate
+            .compress_vec(&plain, &mut block, FlushCompress::Sync)
+            .unwrap();
         block
     }
 
@@ -325,7 +421,13 @@ mod tests {
         for port in ["80", "8080"] {
             let block = block(&mut client, &[("streamtype", "data"), ("port", port)]);
             let headers = codec.decode(&block).unwrap();
-            assert_eq!(headers, [("streamtype".into(), "data".into()), ("port".into(), port.to_owned())]);
+            assert_eq!(
+                headers,
+                [
+                    ("streamtype".into(), "data".into()),
+                    ("port".into(), port.to_owned())
+                ]
+            );
         }
     }
 
@@ -336,7 +438,9 @@ mod tests {
         let mut open = 1_u32.to_be_bytes().to_vec();
         open.extend([0; 6]);
         open.extend(block(&mut client(), &[("Port", "80")]));
-        near.write_all(&control_frame(SYN_STREAM, 0, &open)).await.unwrap();
+        near.write_all(&control_frame(SYN_STREAM, 0, &open))
+            .await
+            .unwrap();
         near.write_all(&data_frame(1, FLAG_FIN, b"hello")).await.unwrap();
 
         let mut stream = streams.recv().await.unwrap();

@@ -41,7 +41,10 @@ where
         .await
         .map_err(|error| ApiError::bad_request(format!("unable to upgrade: {error}")))?;
     let answer = upgrade.protocols(protocols.iter().copied()).on_upgrade(|socket| {
-        let protocol = socket.protocol().and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let protocol = socket
+            .protocol()
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
         serve(socket, protocol)
     });
     Ok(answer)
@@ -59,7 +62,10 @@ pub(crate) fn offers(request: &Request, protocol: &str) -> bool {
 
 /// Whether the request asks for SPDY itself, as clients before WebSocket do.
 pub(crate) fn is_spdy(request: &Request) -> bool {
-    request.headers().get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"SPDY/3.1"))
+    request
+        .headers()
+        .get(header::UPGRADE)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"SPDY/3.1"))
 }
 
 /// Switches to SPDY, and runs `serve` on the connection.

@@ -9,7 +9,11 @@ pub(super) fn check(kind: &Kind, object: &Value, live: &Value, causes: &mut Vec<
     let mut fixed = |field: &str, pointer: &str| {
         let (after, before) = (object.pointer(pointer), live.pointer(pointer));
         if before.is_some_and(|before| !before.is_null()) && after != before {
-            causes.push(Cause::invalid(field, after.unwrap_or(&Value::Null), "field is immutable"));
+            causes.push(Cause::invalid(
+                field,
+                after.unwrap_or(&Value::Null),
+                "field is immutable",
+            ));
         }
     };
     match kind.kind {
@@ -72,7 +76,11 @@ fn claim(after: &Value, before: &Value, causes: &mut Vec<Cause>) {
 }
 
 fn pod(after: &Value, before: &Value, causes: &mut Vec<Cause>) {
-    const MUTABLE: [&str; 3] = ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds"];
+    const MUTABLE: [&str; 3] = [
+        "activeDeadlineSeconds",
+        "tolerations",
+        "terminationGracePeriodSeconds",
+    ];
     let fixed_part = |spec: &Value| {
         let mut spec = without(spec, &MUTABLE);
         for list in ["containers", "initContainers"] {
@@ -89,6 +97,10 @@ fn pod(after: &Value, before: &Value, causes: &mut Vec<Cause>) {
 }
 
 fn without(spec: &Value, fields: &[&str]) -> Value {
-    let kept = spec.as_object().into_iter().flatten().filter(|(key, _)| !fields.contains(&key.as_str()));
+    let kept = spec
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(key, _)| !fields.contains(&key.as_str()));
     Value::Object(kept.map(|(key, value)| (key.clone(), value.clone())).collect())
 }
