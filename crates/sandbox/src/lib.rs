@@ -1,1 +1,75 @@
-//! Processes in Linux namespaces: the containers and the pod network of the embedded node.
+//! Processes in Linux namespaces: what the embedded node's pods are made of.
+//!
+//! Everything here runs in single-threaded helper processes: the program executes itself again with a
+//! hidden first argument, and [`dispatch`], which `main` calls before anything else, takes over there.
+//! So namespaces can be entered (which a process with threads may not), and each of the program's
+//! threads stays where it is.
+//!
+//! Works as root and as an ordinary user. The latter has one user and one group to map: a container's
+//! user is then a nested user namespace in which the only identifier has the number asked for.
+//!
+//! Why this is not an OCI runtime crate: `docs/decisions/0001-own-sandbox.md`.
+
+mod capability;
+mod container;
+mod error;
+mod exec;
+mod init;
+mod mount;
+pub mod network;
+pub mod node;
+mod process;
+mod rootfs;
+mod spec;
+
+pub use error::SandboxError;
+pub use exec::{ExecSpec, Terminal};
+pub use spec::{ContainerSpec, Identity, Layer, Mount, Namespaces};
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+const CONTAINER: &str = "__container";
+const EXEC: &str = "__exec";
+
+/// Runs the hidden mode that this process was started for and ends it; returns if there is none.
+///
+/// Call it first in `main`, before there are threads. `node` is what the node's process does once it
+/// is inside its namespaces.
+pub fn dispatch(node: fn(node::NodeContext) -> ExitCode) {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().map(PathBuf::from).unwrap_or_default();
+    if program.file_name().is_some_and(|name| name == "tini") {
+        std::process::exit(init::main(arguments.collect()));
+    }
+    let mode = arguments.next().unwrap_or_default();
+    let file = || std::env::args_os().nth(2).map(PathBuf::from).unwrap_or_default();
+    let code = match mode.to_str() {
+        Some(node::ARGUMENT) => node::main(node),
+        Some(CONTAINER) => container::main(&file()),
+        Some(EXEC) => exec::main(&file()),
+        _ => return,
+    };
+    std::process::exit(code);
+}
+
+/// The command that starts the container of the spec written at `spec`.
+///
+/// It ends with the container's exit code; SIGTERM and the like are passed on to the container. Why a
+/// container did not start stands in the spec's error file, with exit code 128.
+#[must_use]
+pub fn container_command(executable: &Path, spec: &Path) -> Command {
+    let mut command = Command::new(executable);
+    command.arg(CONTAINER).arg(spec);
+    command
+}
+
+/// The command that runs the program of the [`ExecSpec`] written at `spec` in a running container.
+#[must_use]
+pub fn exec_command(executable: &Path, spec: &Path) -> Command {
+    let mut command = Command::new(executable);
+    command.arg(EXEC).arg(spec);
+    command
+}
