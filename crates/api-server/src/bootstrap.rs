@@ -1,13 +1,8 @@
 //! The objects that every cluster has from its start.
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::{
-    path::ResourcePath,
-    resource::{Query, Resources},
-    server::ApiOptions,
-};
+use crate::{path::ResourcePath, query::Query, resource::Resources, server::ApiOptions};
 
 /// Creates them in an empty store.
 pub(crate) fn create_objects(resources: &Resources, options: ApiOptions) {
@@ -99,9 +94,8 @@ fn dns_service() -> Value {
 }
 
 fn create(resources: &Resources, path: &str, object: &Value) {
-    let body = Bytes::from(object.to_string());
     let created =
-        ResourcePath::parse(path).and_then(|path| resources.create(&path, &Query::default(), &body));
+        ResourcePath::parse(path).and_then(|path| resources.create(&path, &Query::default(), object.clone()));
     if let Err(error) = created {
         // the objects are those above, and the store is empty
         unreachable!("{path}: {}", error.message());

@@ -1,23 +1,27 @@
 //! Deletion: at once, after a grace period, or when the last finalizer is gone.
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::{
     meta,
     path::ResourcePath,
+    query::Query,
     registry::Kind,
-    resource::{Query, Resources, is_dry_run, parse_body, selection},
+    resource::Resources,
     status::{self, ApiError, ApiResult},
     store::Outcome,
 };
 
 impl Resources {
-    /// Deletes one object; gives it back while it still ends, a `Status` when it is gone.
-    pub(crate) fn delete(&self, path: &ResourcePath, query: &Query, body: &Bytes) -> ApiResult<Value> {
-        let options = Options::read(query, body)?;
-        let name = path.name.as_deref().unwrap_or_default();
-        self.delete_named(path.kind, &path.namespace, name, &options)
+    /// Deletes one object; gives it back while it still ends, a `Status` when it is gone. `sent` are the
+    /// `DeleteOptions`, or null.
+    pub(crate) fn delete(&self, path: &ResourcePath, query: &Query, sent: &Value) -> ApiResult<Value> {
+        self.delete_named(
+            path.kind,
+            &path.namespace,
+            path.object_name(),
+            &Options::read(query, sent),
+        )
     }
 
     /// Deletes what the query selects and gives the list of it.
@@ -25,18 +29,24 @@ impl Resources {
         &self,
         path: &ResourcePath,
         query: &Query,
-        body: &Bytes,
+        sent: &Value,
     ) -> ApiResult<Value> {
-        let options = Options::read(query, body)?;
-        let selection = selection(path, query)?;
-        let (objects, _) = self.store.list(path.kind, &path.namespace);
-        for object in objects.iter().filter(|object| selection.matches(object)) {
+        let options = Options::read(query, sent);
+        let selection = query.selection(path)?;
+        let (mut objects, version) = self.store.list(path.kind, &path.namespace);
+        objects.retain(|object| selection.matches(object));
+        for object in &objects {
             match self.delete_named(path.kind, meta::namespace(object), meta::name(object), &options) {
                 Err(error) if error.code() != http::StatusCode::NOT_FOUND => return Err(error),
                 _ => {}
             }
         }
-        Ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}))
+        Ok(json!({
+            "kind": path.kind.list_kind(),
+            "apiVersion": path.kind.api_version(),
+            "metadata": {"resourceVersion": version.to_string()},
+            "items": objects.iter().map(|object| &**object).collect::<Vec<_>>(),
+        }))
     }
 
     fn delete_named(
@@ -63,6 +73,39 @@ impl Resources {
             (*object).clone()
         })
     }
+
+    /// Evicts a pod, as `kubectl drain` does: deletes it with its own grace period, or that of the
+    /// eviction's `deleteOptions`.
+    pub(crate) fn evict(&self, path: &ResourcePath, query: &Query, sent: &Value) -> ApiResult<Value> {
+        self.delete(path, query, &sent["deleteOptions"])?;
+        Ok(status::created())
+    }
+
+    /// Binds a pod to a node, as the scheduler does.
+    pub(crate) fn bind(&self, path: &ResourcePath, sent: &Value) -> ApiResult<Value> {
+        let name = path.object_name();
+        self.store.change(path.kind, &path.namespace, name, |live| {
+            let bound = meta::text(live, "/spec/nodeName");
+            if !bound.is_empty() {
+                let why = format!("pod {name} is already assigned to node {bound:?}");
+                return Err(ApiError::conflict(path.kind, name, &why));
+            }
+            let mut after = live.clone();
+            after["spec"]["nodeName"] = sent["target"]["name"].clone();
+            let condition = json!({
+                "type": "PodScheduled", "status": "True", "lastProbeTime": null,
+                "lastTransitionTime": meta::now(),
+            });
+            let status = meta::child(&mut after, "status");
+            let conditions = status.entry("conditions").or_insert_with(|| json!([]));
+            if let Value::Array(conditions) = conditions {
+                conditions.retain(|one| one["type"] != "PodScheduled");
+                conditions.push(condition);
+            }
+            Ok(Outcome::Keep(after))
+        })?;
+        Ok(status::created())
+    }
 }
 
 /// The `DeleteOptions` of a request.
@@ -75,23 +118,17 @@ struct Options {
 }
 
 impl Options {
-    fn read(query: &Query, body: &Bytes) -> ApiResult<Self> {
-        let body = if body.is_empty() {
-            Value::Null
-        } else {
-            parse_body(body)?
-        };
-        let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        let from_query = |key: &str| query.get(key).cloned();
-        Ok(Self {
-            grace_period: body["gracePeriodSeconds"]
-                .as_i64()
-                .or_else(|| query.get("gracePeriodSeconds").and_then(|text| text.parse().ok())),
-            propagation: text("/propagationPolicy").or_else(|| from_query("propagationPolicy")),
+    fn read(query: &Query, sent: &Value) -> Self {
+        let text = |pointer: &str| sent.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let grace_of_query = || query.get("gracePeriodSeconds").and_then(|text| text.parse().ok());
+        Self {
+            grace_period: sent["gracePeriodSeconds"].as_i64().or_else(grace_of_query),
+            propagation: text("/propagationPolicy")
+                .or_else(|| query.get("propagationPolicy").map(str::to_owned)),
             uid: text("/preconditions/uid"),
             resource_version: text("/preconditions/resourceVersion"),
-            dry_run: is_dry_run(query) || body["dryRun"][0] == "All",
-        })
+            dry_run: query.is_dry_run() || sent["dryRun"][0] == "All",
+        }
     }
 
     fn check_preconditions(&self, kind: &Kind, live: &Value) -> ApiResult<()> {
@@ -113,6 +150,15 @@ impl Options {
         }
         Ok(())
     }
+
+    /// The finalizer by which dependents are dealt with first.
+    fn finalizer(&self) -> Option<&'static str> {
+        match self.propagation.as_deref() {
+            Some("Foreground") => Some("foregroundDeletion"),
+            Some("Orphan") => Some("orphan"),
+            _ => None,
+        }
+    }
 }
 
 /// What deleting `live` makes of it.
@@ -123,48 +169,47 @@ fn mark(kind: &Kind, live: &Value, options: &Options) -> Outcome {
     } else {
         0
     };
-    let finalizer = match options.propagation.as_deref() {
-        Some("Foreground") => Some("foregroundDeletion"),
-        Some("Orphan") => Some("orphan"),
-        _ => None,
-    };
     let first_time = !meta::is_deleting(live);
-    if let (Some(finalizer), true) = (finalizer, first_time) {
+    if let (Some(finalizer), true) = (options.finalizer(), first_time) {
         let mut finalizers = meta::names_at(live, "/metadata/finalizers");
         if !finalizers.iter().any(|one| one == finalizer) {
             finalizers.push(finalizer.to_owned());
         }
         meta::metadata(&mut after).insert("finalizers".into(), finalizers.into());
     }
-    let waits = grace > 0 || holds_on(kind, &after);
-    if !waits {
+    if grace == 0 && !is_held(kind, &after) {
         return Outcome::Remove(after);
     }
-    let shortened = live["metadata"]["deletionGracePeriodSeconds"]
-        .as_i64()
-        .is_some_and(|now| grace < now);
-    if first_time || shortened {
-        let metadata = meta::metadata(&mut after);
-        metadata.insert("deletionTimestamp".into(), meta::in_seconds(grace).into());
-        metadata.insert("deletionGracePeriodSeconds".into(), grace.into());
-        if kind.is("Namespace") {
-            meta::child(&mut after, "status").insert("phase".into(), "Terminating".into());
-        }
+    let before = live["metadata"]["deletionGracePeriodSeconds"].as_i64();
+    if first_time || before.is_some_and(|before| grace < before) {
+        begin_deletion(kind, &mut after, grace, first_time);
     }
     Outcome::Keep(after)
+}
+
+fn begin_deletion(kind: &Kind, object: &mut Value, grace: i64, first_time: bool) {
+    let metadata = meta::metadata(object);
+    metadata.insert("deletionTimestamp".into(), meta::in_seconds(grace).into());
+    metadata.insert("deletionGracePeriodSeconds".into(), grace.into());
+    if let (Some(generation), true) = (metadata.get("generation").and_then(Value::as_i64), first_time) {
+        metadata.insert("generation".into(), (generation + 1).into());
+    }
+    if kind.is("Namespace") {
+        meta::child(object, "status").insert("phase".into(), "Terminating".into());
+    }
 }
 
 /// What an update makes of an object: gone when it was being deleted and nothing holds it any more.
 pub(crate) fn finished_or_kept(kind: &Kind, after: Value) -> Outcome {
     let grace_over = !kind.is("Pod") || after["metadata"]["deletionGracePeriodSeconds"].as_i64() == Some(0);
-    if meta::is_deleting(&after) && grace_over && !holds_on(kind, &after) {
+    if meta::is_deleting(&after) && grace_over && !is_held(kind, &after) {
         return Outcome::Remove(after);
     }
     Outcome::Keep(after)
 }
 
 /// Whether finalizers keep the object.
-fn holds_on(kind: &Kind, object: &Value) -> bool {
+fn is_held(kind: &Kind, object: &Value) -> bool {
     let finalizers = |pointer: &str| !meta::names_at(object, pointer).is_empty();
     finalizers("/metadata/finalizers") || (kind.is("Namespace") && finalizers("/spec/finalizers"))
 }
@@ -179,58 +224,4 @@ fn pod_grace(pod: &Value, asked: Option<i64>) -> i64 {
         .as_i64()
         .unwrap_or(30);
     asked.unwrap_or(own).max(0)
-}
-
-impl Resources {
-    /// Evicts a pod, as `kubectl drain` does: deletes it with its own grace period.
-    pub(crate) fn evict(&self, path: &ResourcePath, query: &Query, body: &Bytes) -> ApiResult<Value> {
-        let sent = parse_body(body)?;
-        let options = serde_json::to_vec(&sent["deleteOptions"]).unwrap_or_default();
-        let body = if sent["deleteOptions"].is_null() {
-            Bytes::new()
-        } else {
-            options.into()
-        };
-        self.delete(path, query, &body)
-            .map_err(|error| match error.code() {
-                http::StatusCode::NOT_FOUND => {
-                    ApiError::not_found(path.kind, path.name.as_deref().unwrap_or_default())
-                }
-                _ => error,
-            })?;
-        Ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}))
-    }
-
-    /// Binds a pod to a node, as the scheduler does.
-    pub(crate) fn bind(&self, path: &ResourcePath, body: &Bytes) -> ApiResult<Value> {
-        let node = parse_body(body)?["target"]["name"].clone();
-        let name = path.name.as_deref().unwrap_or_default();
-        self.store.change(path.kind, &path.namespace, name, |live| {
-            let bound = meta::text(live, "/spec/nodeName");
-            if !bound.is_empty() {
-                let why = format!("pod {name} is already assigned to node {bound:?}");
-                return Err(ApiError::conflict(path.kind, name, &why));
-            }
-            let mut after = live.clone();
-            after["spec"]["nodeName"] = node;
-            let condition = json!({
-                "type": "PodScheduled", "status": "True", "lastProbeTime": null,
-                "lastTransitionTime": meta::now(), "observedGeneration": live["metadata"]["generation"],
-            });
-            let status = meta::child(&mut after, "status");
-            let others = status
-                .get("conditions")
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default();
-            let mut conditions: Vec<Value> = others
-                .into_iter()
-                .filter(|one| one["type"] != "PodScheduled")
-                .collect();
-            conditions.push(condition);
-            status.insert("conditions".into(), conditions.into());
-            Ok(Outcome::Keep(after))
-        })?;
-        Ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}))
-    }
 }

@@ -6,6 +6,7 @@
 
 mod admission;
 mod apply;
+mod body;
 mod bootstrap;
 mod decode;
 mod defaults;
@@ -15,6 +16,7 @@ mod kubelet;
 mod merge;
 mod meta;
 mod path;
+mod query;
 mod registry;
 mod representation;
 mod resource;

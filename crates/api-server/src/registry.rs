@@ -119,6 +119,10 @@ impl Kind {
         }
     }
 
+    pub(crate) fn list_kind(&self) -> String {
+        format!("{}List", self.kind)
+    }
+
     pub(crate) fn singular(&self) -> String {
         self.kind.to_lowercase()
     }

@@ -4,8 +4,9 @@ use http::{HeaderMap, header::ACCEPT};
 use serde_json::{Value, json};
 
 use crate::{
+    query::Query,
     registry::Kind,
-    resource::{Listing, Query},
+    resource::Listing,
     status::{ApiError, ApiResult},
     table::{self, Include},
 };
@@ -31,7 +32,7 @@ impl Representation {
             .get(ACCEPT)
             .and_then(|value| value.to_str().ok())
             .unwrap_or("*/*");
-        let include = Include::parse(query.get("includeObject").map(String::as_str));
+        let include = Include::parse(query.get("includeObject"));
         let mut media_types = accepted.split(',');
         media_types
             .find_map(|media_type| Self::from_media_type(media_type, include))
@@ -69,11 +70,7 @@ impl Representation {
         let objects = || listing.objects.iter().map(|object| &**object);
         let list = |kind: String, api_version: String, items: Vec<Value>| json!({"kind": kind, "apiVersion": api_version, "metadata": listing.metadata(), "items": items});
         match self {
-            Self::Objects => list(
-                format!("{}List", kind.kind),
-                kind.api_version(),
-                objects().cloned().collect(),
-            ),
+            Self::Objects => list(kind.list_kind(), kind.api_version(), objects().cloned().collect()),
             Self::Metadata => list(
                 "PartialObjectMetadataList".into(),
                 "meta.k8s.io/v1".into(),

@@ -1,36 +1,39 @@
 //! Get, list, create, update and patch of objects.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::sync::{Mutex, PoisonError};
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::{
-    admission, apply,
+    admission,
+    apply::{self, Writer},
     decode::{FieldValidation, decode},
     deletion,
     merge::Patch,
     meta,
     path::ResourcePath,
+    query::Query,
     registry::{Kind, named},
-    scale,
-    selector::Selection,
-    service_address,
+    scale, service_address,
     status::{ApiError, ApiResult},
     store::{Object, Outcome, Store},
 };
-
-/// The parameters of a request's query.
-pub(crate) type Query = HashMap<String, String>;
 
 /// An object that was written, and the warnings about what was sent.
 pub(crate) struct Written {
     pub(crate) object: Value,
     pub(crate) warnings: Vec<String>,
     pub(crate) created: bool,
+}
+
+impl Written {
+    fn with_unknown(self, fields: &[String]) -> Self {
+        let warnings = fields
+            .iter()
+            .map(|field| format!("unknown field {field:?}"))
+            .collect();
+        Self { warnings, ..self }
+    }
 }
 
 /// A page of a list.
@@ -79,16 +82,16 @@ impl Resources {
 
     /// The list of a kind, in pages when `limit` asks for them.
     pub(crate) fn list(&self, path: &ResourcePath, query: &Query) -> ApiResult<Listing> {
-        let selection = selection(path, query)?;
+        let selection = query.selection(path)?;
         let (objects, version) = self.store.list(path.kind, &path.namespace);
         let limit = query
             .get("limit")
             .and_then(|limit| limit.parse().ok())
             .filter(|limit| *limit > 0);
-        let after = query.get("continue").filter(|token| !token.is_empty());
+        let after = query.get("continue");
         let mut selected = objects
             .into_iter()
-            .filter(|object| after.is_none_or(|after| position(object) > *after))
+            .filter(|object| after.is_none_or(|after| position(object).as_str() > after))
             .filter(|object| selection.matches(object));
         let page = selected.by_ref().take(limit.unwrap_or(usize::MAX)).collect();
         Ok(Listing {
@@ -98,16 +101,16 @@ impl Resources {
         })
     }
 
-    pub(crate) fn create(&self, path: &ResourcePath, query: &Query, body: &Bytes) -> ApiResult<Written> {
-        let validation = field_validation(query)?;
-        let (mut object, unknown) = decode(path.kind, parse_body(body)?, validation)?;
-        apply::track(&mut object, None, field_manager(query), "Update");
-        let object = self.create_object(path, object, is_dry_run(query))?;
-        Ok(Written {
+    pub(crate) fn create(&self, path: &ResourcePath, query: &Query, sent: Value) -> ApiResult<Written> {
+        let (mut object, unknown) = decode(path.kind, sent, query.field_validation()?)?;
+        apply::track(&mut object, None, &writer(path, query, "Update"));
+        let object = self.create_object(path, object, query.is_dry_run())?;
+        let written = Written {
             object,
-            warnings: warnings(&unknown),
+            warnings: Vec::new(),
             created: true,
-        })
+        };
+        Ok(written.with_unknown(&unknown))
     }
 
     fn create_object(&self, path: &ResourcePath, mut object: Value, dry_run: bool) -> ApiResult<Value> {
@@ -149,58 +152,44 @@ impl Resources {
         Ok(())
     }
 
-    pub(crate) fn update(&self, path: &ResourcePath, query: &Query, body: &Bytes) -> ApiResult<Written> {
-        let sent = parse_body(body)?;
+    pub(crate) fn update(&self, path: &ResourcePath, query: &Query, sent: Value) -> ApiResult<Written> {
         if path.is_scale() {
             return self.change(path, query, |kind, live| scale::applied(kind, live, &sent));
         }
-        let (object, unknown) = decode(path.kind, sent, field_validation(query)?)?;
+        let (object, unknown) = decode(path.kind, sent, query.field_validation()?)?;
         admission::check_path_name(path, meta::name(&object))?;
         let written = self.change(path, query, |_, _| Ok(object))?;
-        Ok(Written {
-            warnings: warnings(&unknown),
-            ..written
-        })
+        Ok(written.with_unknown(&unknown))
     }
 
-    pub(crate) fn patch(
-        &self,
-        path: &ResourcePath,
-        query: &Query,
-        content_type: &str,
-        body: &Bytes,
-    ) -> ApiResult<Written> {
-        let validation = field_validation(query)?;
-        let patch = match Patch::parse(content_type, body)? {
-            Patch::Apply(config) => return self.apply(path, query, &config),
-            patch => patch,
-        };
+    pub(crate) fn patch(&self, path: &ResourcePath, query: &Query, patch: &Patch) -> ApiResult<Written> {
         if path.is_scale() {
             return self.change(path, query, |kind, live| {
                 scale::applied(kind, live, &patch.applied_to(&scale::of(live))?)
             });
         }
+        if let Patch::Apply(config) = patch {
+            return self.apply(path, query, config);
+        }
+        let validation = query.field_validation()?;
         let mut unknown = Vec::new();
         let written = self.change(path, query, |kind, live| {
             let (patched, lost) = decode(kind, patch.applied_to(live)?, validation)?;
             unknown = lost;
             Ok(patched)
         })?;
-        Ok(Written {
-            warnings: warnings(&unknown),
-            ..written
-        })
+        Ok(written.with_unknown(&unknown))
     }
 
     /// Server-side apply.
     fn apply(&self, path: &ResourcePath, query: &Query, config: &Value) -> ApiResult<Written> {
-        let (_, unknown) = decode(path.kind, config.clone(), field_validation(query)?)?;
-        let manager = query.get("fieldManager").map(String::as_str).unwrap_or_default();
-        if manager.is_empty() {
-            return Err(ApiError::bad_request(
-                "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
+        let (_, unknown) = decode(path.kind, config.clone(), query.field_validation()?)?;
+        if query.get("fieldManager").is_none() {
+            return Err(ApiError::unprocessable(
+                "fieldManager: Required value: is required for apply patch",
             ));
         }
+        let (writer, config) = (writer(path, query, "Apply"), own_part(path, config));
         let missing = self
             .store
             .get(path.kind, &path.namespace, path.object_name())
@@ -208,10 +197,10 @@ impl Resources {
         let written = if missing && path.subresource.is_none() {
             let (object, _) = decode(
                 path.kind,
-                apply::initial(config, manager),
+                apply::initial(&config, &writer),
                 FieldValidation::Ignore,
             )?;
-            let object = self.create_object(path, object, is_dry_run(query))?;
+            let object = self.create_object(path, object, query.is_dry_run())?;
             Written {
                 object,
                 warnings: Vec::new(),
@@ -219,14 +208,11 @@ impl Resources {
             }
         } else {
             self.change_untracked(path, query, |kind, live| {
-                let applied = apply::apply(live, config, manager, is_set(query, "force"))?;
+                let applied = apply::apply(live, &config, &writer, query.is_set("force"))?;
                 Ok(decode(kind, applied, FieldValidation::Ignore)?.0)
             })?
         };
-        Ok(Written {
-            warnings: warnings(&unknown),
-            ..written
-        })
+        Ok(written.with_unknown(&unknown))
     }
 
     /// Changes one object by `propose`, under the rules for updates, in the name of the query's manager.
@@ -238,7 +224,7 @@ impl Resources {
     ) -> ApiResult<Written> {
         self.change_untracked(path, query, |kind, live| {
             let mut proposed = propose(kind, live)?;
-            apply::track(&mut proposed, Some(live), field_manager(query), "Update");
+            apply::track(&mut proposed, Some(live), &writer(path, query, "Update"));
             Ok(proposed)
         })
     }
@@ -260,7 +246,7 @@ impl Resources {
             .change(kind, &path.namespace, path.object_name(), |live| {
                 let proposed = propose(kind, live)?;
                 let after = admission::admit_update(path, live, proposed)?;
-                if is_dry_run(query) {
+                if query.is_dry_run() {
                     tried = Some(after);
                     return Ok(Outcome::Keep(live.clone()));
                 }
@@ -280,43 +266,26 @@ impl Resources {
     }
 }
 
-pub(crate) fn selection(path: &ResourcePath, query: &Query) -> ApiResult<Selection> {
-    if let Some(name) = &path.name {
-        return Ok(Selection::by_name(name));
+fn writer(path: &ResourcePath, query: &Query, operation: &'static str) -> Writer {
+    Writer {
+        name: query.field_manager().to_owned(),
+        operation,
+        subresource: path.subresource.clone(),
     }
-    let text = |key: &str| query.get(key).map(String::as_str).unwrap_or_default();
-    Selection::parse(text("labelSelector"), text("fieldSelector"))
 }
 
-fn field_manager(query: &Query) -> &str {
-    query.get("fieldManager").map_or("unknown", String::as_str)
-}
-
-fn field_validation(query: &Query) -> ApiResult<FieldValidation> {
-    FieldValidation::parse(query.get("fieldValidation").map(String::as_str))
-}
-
-/// Whether a flag is given and not false.
-pub(crate) fn is_set(query: &Query, key: &str) -> bool {
-    query
-        .get(key)
-        .is_some_and(|value| !matches!(value.as_str(), "false" | "0"))
-}
-
-pub(crate) fn is_dry_run(query: &Query) -> bool {
-    query.get("dryRun").is_some_and(|mode| mode == "All")
-}
-
-pub(crate) fn parse_body(body: &Bytes) -> ApiResult<Value> {
-    serde_json::from_slice(body)
-        .map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))
-}
-
-fn warnings(unknown: &[String]) -> Vec<String> {
-    unknown
-        .iter()
-        .map(|path| format!("unknown field {path:?}"))
-        .collect()
+/// What an apply through `path` is about: the status belongs to its subresource alone.
+fn own_part(path: &ResourcePath, config: &Value) -> Value {
+    let is_status = path.subresource.as_deref() == Some("status");
+    let mut config = config.clone();
+    if let (Value::Object(fields), true) = (&mut config, path.kind.has_status) {
+        fields.retain(|field, _| match field.as_str() {
+            "apiVersion" | "kind" | "metadata" => true,
+            "status" => is_status,
+            _ => !is_status,
+        });
+    }
+    config
 }
 
 /// Where an object stands in a list; the token of `continue`.

@@ -11,16 +11,19 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, WARNING},
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT, WARNING},
+    request::Parts,
 };
 use serde_json::Value;
 
 use crate::{
-    discovery,
+    body, discovery,
+    merge::Patch,
     path::ResourcePath,
+    query::Query,
     representation::Representation,
-    resource::{Query, Written, is_set},
+    resource::Written,
     review,
     server::Shared,
     status::{ApiError, ApiResult},
@@ -75,20 +78,19 @@ async fn answer_or_refuse(State(shared): State<Arc<Shared>>, request: Request) -
 }
 
 async fn answer(shared: &Arc<Shared>, request: Request) -> ApiResult<Response> {
-    let path = request.uri().path();
-    if is_health(path) {
+    let path = request.uri().path().to_owned();
+    if is_health(&path) {
         return Ok("ok".into_response());
     }
     if request.method() == Method::GET
-        && let Some(response) = discovery::answer(path, request.headers())
+        && let Some(response) = discovery::answer(&path, request.headers())
     {
         return Ok(response);
     }
-    if request.method() == Method::POST && review::is_review(path) {
-        let path = path.to_owned();
-        return review::answer(&path, &read_body(request.into_body()).await?);
+    if request.method() == Method::POST && review::is_review(&path) {
+        return review::answer(&path, Sent::read(request).await?.object()?);
     }
-    let path = ResourcePath::parse(path)?;
+    let path = ResourcePath::parse(&path)?;
     match stream::answer(shared, &path, request).await {
         Ok(response) => response,
         Err(request) => on_objects(shared, path, request).await,
@@ -96,77 +98,114 @@ async fn answer(shared: &Arc<Shared>, request: Request) -> ApiResult<Response> {
 }
 
 async fn on_objects(shared: &Arc<Shared>, path: ResourcePath, request: Request) -> ApiResult<Response> {
-    let (head, body) = request.into_parts();
-    let query = read_query(head.uri.query().unwrap_or_default());
-    let body = read_body(body).await?;
+    let sent = Sent::read(request).await?;
+    let query = Query::parse(sent.head.uri.query(), header(&sent.head.headers, &USER_AGENT));
+    query.check()?;
     Call {
         shared,
-        method: &head.method,
-        headers: &head.headers,
         path,
         query,
-        body,
+        sent,
     }
     .answer()
 }
 
-async fn read_body(body: Body) -> ApiResult<Bytes> {
-    axum::body::to_bytes(body, BODY_LIMIT)
-        .await
-        .map_err(|_| ApiError::too_large(BODY_LIMIT))
+fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
 }
 
-fn read_query(query: &str) -> Query {
-    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+/// A request that has been read.
+struct Sent {
+    head: Parts,
+    body: Bytes,
+}
+
+impl Sent {
+    async fn read(request: Request) -> ApiResult<Self> {
+        let (head, body) = request.into_parts();
+        let body = axum::body::to_bytes(body, BODY_LIMIT).await;
+        Ok(Self {
+            head,
+            body: body.map_err(|_| ApiError::too_large(BODY_LIMIT))?,
+        })
+    }
+
+    fn content_type(&self) -> &str {
+        header(&self.head.headers, &CONTENT_TYPE)
+    }
+
+    fn object(&self) -> ApiResult<Value> {
+        body::object(self.content_type(), &self.body)
+    }
+
+    /// The object, or null when there is no body.
+    fn object_if_any(&self) -> ApiResult<Value> {
+        if self.body.is_empty() {
+            Ok(Value::Null)
+        } else {
+            self.object()
+        }
+    }
 }
 
 /// A request about objects.
 struct Call<'a> {
     shared: &'a Arc<Shared>,
-    method: &'a Method,
-    headers: &'a HeaderMap,
     path: ResourcePath,
     query: Query,
-    body: Bytes,
+    sent: Sent,
 }
 
 impl Call<'_> {
     fn answer(&self) -> ApiResult<Response> {
-        let (resources, path, query, body) = (&self.shared.resources, &self.path, &self.query, &self.body);
+        let Self {
+            path, query, sent, ..
+        } = self;
+        let resources = &self.shared.resources;
         match (
-            self.method.as_str(),
+            sent.head.method.as_str(),
             path.name.is_some(),
             path.subresource.as_deref(),
         ) {
-            ("GET", _, None) if is_set(query, "watch") => {
+            ("GET", _, None) if query.is_set("watch") => {
                 watch::start(resources.clone(), path, query, self.representation()?)
             }
             ("GET", false, _) => self.list(),
             ("GET", true, _) => self.object(&resources.get(path)?),
-            ("POST", false, _) => self.written(resources.create(path, query, body)?),
-            ("POST", true, Some("binding")) if path.kind.is("Pod") => {
-                Ok(created(&resources.bind(path, body)?))
+            ("POST", false, _) => self.written(resources.create(path, query, sent.object()?)?),
+            ("POST", true, Some(subresource)) => self.make(subresource),
+            ("PUT", true, _) => self.written(resources.update(path, query, sent.object()?)?),
+            ("PATCH", true, _) => {
+                let patch = Patch::parse(sent.content_type(), &sent.body)?;
+                self.written(resources.patch(path, query, &patch)?)
             }
-            ("POST", true, Some("eviction")) if path.kind.is("Pod") => {
-                Ok(created(&resources.evict(path, query, body)?))
+            ("DELETE", true, None) => self.object(&resources.delete(path, query, &sent.object_if_any()?)?),
+            ("DELETE", false, _) => {
+                self.object(&resources.delete_collection(path, query, &sent.object_if_any()?)?)
             }
-            ("PUT", true, _) => self.written(resources.update(path, query, body)?),
-            ("PATCH", true, _) => self.written(resources.patch(path, query, self.content_type(), body)?),
-            ("DELETE", true, None) => self.object(&resources.delete(path, query, body)?),
-            ("DELETE", false, _) => self.object(&resources.delete_collection(path, query, body)?),
             _ => Err(ApiError::method_not_allowed()),
         }
     }
 
-    fn representation(&self) -> ApiResult<Representation> {
-        Representation::asked_for(self.headers, &self.query)
+    /// A subresource that is only ever made.
+    fn make(&self, subresource: &str) -> ApiResult<Response> {
+        let Self {
+            path, query, sent, ..
+        } = self;
+        let resources = &self.shared.resources;
+        let made = match (path.kind.kind, subresource) {
+            ("Pod", "binding") => resources.bind(path, &sent.object()?)?,
+            ("Pod", "eviction") => resources.evict(path, query, &sent.object()?)?,
+            _ => return Err(ApiError::no_such_path()),
+        };
+        Ok(json(StatusCode::CREATED, &made))
     }
 
-    fn content_type(&self) -> &str {
-        self.headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+    fn representation(&self) -> ApiResult<Representation> {
+        Representation::asked_for(&self.sent.head.headers, &self.query)
     }
 
     fn list(&self) -> ApiResult<Response> {
@@ -201,10 +240,6 @@ impl Call<'_> {
         }
         Ok(response)
     }
-}
-
-fn created(value: &Value) -> Response {
-    json(StatusCode::CREATED, value)
 }
 
 pub(crate) fn json(code: StatusCode, value: &Value) -> Response {

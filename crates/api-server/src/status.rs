@@ -2,6 +2,8 @@
 //!
 //! Source of the wording: `k8s.io/apimachinery/pkg/api/errors`.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Json,
     response::{IntoResponse, Response},
@@ -137,16 +139,25 @@ impl ApiError {
         Self::about(StatusCode::CONFLICT, "Conflict", kind, name, message)
     }
 
-    pub(crate) fn apply_conflict(causes: Vec<Cause>) -> Self {
-        let list: Vec<String> = causes.iter().map(|cause| format!("- {}", cause.field)).collect();
-        let plural = if causes.len() == 1 {
-            "conflict"
-        } else {
-            "conflicts"
-        };
-        let message = match causes.as_slice() {
-            [one] => format!("Apply failed with 1 {plural}: {}: {}", one.message, one.field),
-            many => format!("Apply failed with {} {plural}:\n{}", many.len(), list.join("\n")),
+    /// `conflicts` are managers as messages name them, each with what it owns.
+    pub(crate) fn apply_conflict(conflicts: &[(String, Cause)]) -> Self {
+        let causes: Vec<Cause> = conflicts.iter().map(|(_, cause)| cause.clone()).collect();
+        let message = match conflicts {
+            [(manager, cause)] => format!(
+                "Apply failed with 1 conflict: conflict with {manager}: {}",
+                cause.field
+            ),
+            many => {
+                let mut lists: BTreeMap<&str, String> = BTreeMap::new();
+                for (manager, cause) in many {
+                    let list = lists
+                        .entry(manager)
+                        .or_insert_with(|| format!("conflicts with {manager}:"));
+                    list.push_str(&format!("\n- {}", cause.field));
+                }
+                let lists: Vec<String> = lists.into_values().collect();
+                format!("Apply failed with {} conflicts: {}", many.len(), lists.join("\n"))
+            }
         };
         let mut error = Self::new(StatusCode::CONFLICT, "Conflict", message);
         error.details = json!({"causes": causes_json(&causes)});
@@ -220,7 +231,9 @@ impl ApiError {
         )
     }
 
-    pub(crate) fn unprocessable(message: impl Into<String>) -> Self {
+    /// A request whose body is read but cannot be carried out.
+    pub(crate) fn unprocessable(why: impl std::fmt::Display) -> Self {
+        let message = format!("the server rejected our request due to an error in our request: {why}");
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
     }
 
@@ -269,6 +282,11 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         (self.code, Json(self.to_json())).into_response()
     }
+}
+
+/// The answer to a request that makes something that is no object.
+pub(crate) fn created() -> Value {
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
 }
 
 /// The answer to a deletion that is complete.

@@ -14,9 +14,10 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     meta,
     path::ResourcePath,
+    query::Query,
     registry::Kind,
     representation::Representation,
-    resource::{Query, Resources, is_set, selection},
+    resource::Resources,
     selector::Selection,
     status::{ApiError, ApiResult},
     store::{Change, ChangeKind},
@@ -78,18 +79,18 @@ impl Watcher {
         let mut watcher = Self {
             kind: path.kind,
             namespace: path.namespace.clone(),
-            selection: selection(path, query)?,
+            selection: query.selection(path)?,
             representation,
             position: 0,
             news: resources.store.subscribe(),
             ready: Vec::new(),
-            bookmarks: is_set(query, "allowWatchBookmarks"),
+            bookmarks: query.is_set("allowWatchBookmarks"),
             next_bookmark: now + BOOKMARK_EVERY,
             ends: now + seconds.map_or(LASTS, Duration::from_secs),
             ended: false,
             resources,
         };
-        let initial = is_set(query, "sendInitialEvents");
+        let initial = query.is_set("sendInitialEvents");
         match query.get("resourceVersion").and_then(|text| text.parse().ok()) {
             Some(version) if version > 0 && !initial => watcher.position = version,
             _ => watcher.add_what_exists(initial),

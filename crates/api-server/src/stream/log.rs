@@ -11,7 +11,7 @@ use super::{kubelet_of, refused};
 use crate::{
     kubelet::LogOptions,
     path::ResourcePath,
-    resource::{Query, is_set},
+    query::Query,
     server::Shared,
     status::{ApiError, ApiResult},
 };
@@ -42,13 +42,13 @@ fn options(query: &Query) -> ApiResult<LogOptions> {
         None => None,
     };
     Ok(LogOptions {
-        container: query.get("container").filter(|name| !name.is_empty()).cloned(),
-        follow: is_set(query, "follow"),
-        previous: is_set(query, "previous"),
+        container: query.get("container").map(str::to_owned),
+        follow: query.is_set("follow"),
+        previous: query.is_set("previous"),
         tail_lines: number("tailLines")?,
         since_seconds: number("sinceSeconds")?,
         since_time,
-        timestamps: is_set(query, "timestamps"),
+        timestamps: query.is_set("timestamps"),
         limit_bytes: number("limitBytes")?,
     })
 }

@@ -15,6 +15,7 @@ use crate::{
     kubelet::{Kubelet, KubeletError},
     meta,
     path::ResourcePath,
+    query::Query,
     server::Shared,
     status::{ApiError, ApiResult},
 };
@@ -27,7 +28,7 @@ pub(crate) async fn answer(
 ) -> Result<ApiResult<Response>, Request> {
     match path.subresource.as_deref() {
         Some("log") => {
-            let query = query_pairs(&request).collect();
+            let query = Query::parse(request.uri().query(), "");
             Ok(log::respond(shared, path, &query).await)
         }
         Some("exec" | "attach") => Ok(exec::respond(shared, path, request).await),

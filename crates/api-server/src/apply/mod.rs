@@ -1,0 +1,220 @@
+//! Server-side apply, and the record of who owns which field.
+//!
+//! Source of the rules: "Server-Side Apply" of the Kubernetes documentation.
+
+mod difference;
+mod field_set;
+mod managers;
+
+use serde_json::{Map, Value};
+
+pub(crate) use self::managers::Writer;
+use self::{
+    difference::{Difference, fields_of},
+    field_set::{FieldPath, FieldSet, readable},
+    managers::Manager,
+};
+use crate::{
+    merge::lists::{ListRule, is_atomic_map, key_value},
+    meta,
+    status::{ApiError, ApiResult, Cause},
+};
+
+/// The object that an apply creates.
+pub(crate) fn initial(config: &Value, writer: &Writer) -> Value {
+    let mut object = config.clone();
+    let manager = Manager::new(writer, config, fields_of(config));
+    managers::write(&mut object, vec![manager]);
+    object
+}
+
+/// `live` with `config` applied by `writer`.
+///
+/// # Errors
+/// 409 when another manager owns a field that `config` changes, unless `force` is set.
+pub(crate) fn apply(live: &Value, config: &Value, writer: &Writer, force: bool) -> ApiResult<Value> {
+    let mut managers = managers::read(&live["metadata"]["managedFields"]);
+    let before = managers
+        .iter()
+        .position(|manager| manager.is(writer))
+        .map(|place| managers.remove(place));
+    let wanted = fields_of(config);
+    let mut object = live.clone();
+    merge(&mut object, config, "", "");
+    let written = Difference::between(live, &object).written;
+    let conflicts = conflicts(&managers, &written);
+    if !conflicts.is_empty() && !force {
+        return Err(ApiError::apply_conflict(&conflicts));
+    }
+    for other in &mut managers {
+        other.fields.retain(|path| !written.contains(path));
+    }
+    if let Some(before) = &before {
+        for path in before.fields.iter().filter(|path| !wanted.contains(path)) {
+            give_up(&mut object, path, &wanted, &managers);
+        }
+    }
+    let mut manager = Manager::new(writer, config, wanted);
+    if let Some(before) = before.filter(|before| before.fields == manager.fields && *live == object) {
+        manager.time = before.time;
+    }
+    managers.push(manager);
+    managers::write(&mut object, managers);
+    Ok(object)
+}
+
+/// Records that `writer` made `object` of `live`, which is nothing when it was created.
+pub(crate) fn track(object: &mut Value, live: Option<&Value>, writer: &Writer) {
+    let nothing = Value::Null;
+    let live = live.unwrap_or(&nothing);
+    let Difference { written, removed } = Difference::between(live, object);
+    // a client may rewrite the record itself, but not drop it by leaving it out
+    let sent = &object["metadata"]["managedFields"];
+    let record = if sent.as_array().is_none_or(Vec::is_empty) {
+        &live["metadata"]["managedFields"]
+    } else {
+        sent
+    };
+    if written.is_empty() && removed.is_empty() {
+        let record = record.clone();
+        if !record.is_null() {
+            meta::metadata(object).insert("managedFields".into(), record);
+        }
+        return;
+    }
+    let mut managers = managers::read(record);
+    for manager in &mut managers {
+        let own = manager.is(writer);
+        manager
+            .fields
+            .retain(|path| !removed.contains(path) && (own || !written.contains(path)));
+    }
+    match managers.iter_mut().find(|manager| manager.is(writer)) {
+        Some(own) => {
+            own.fields.extend(&written);
+            own.time = meta::now();
+        }
+        None => managers.push(Manager::new(writer, object, written)),
+    }
+    managers::write(object, managers);
+}
+
+/// The fields that `written` takes from other managers.
+fn conflicts(managers: &[Manager], written: &FieldSet) -> Vec<(String, Cause)> {
+    let mut conflicts = Vec::new();
+    for manager in managers {
+        for path in written.iter().filter(|path| manager.fields.contains(path)) {
+            let described = manager.described();
+            let cause = Cause {
+                reason: "FieldManagerConflict",
+                field: readable(path),
+                message: format!("conflict with {described}"),
+            };
+            conflicts.push((described, cause));
+        }
+    }
+    conflicts
+}
+
+/// Sets what `config` says in `target`: maps and keyed lists merge, all else is replaced.
+fn merge(target: &mut Value, config: &Value, parent: &str, field: &str) {
+    match (&mut *target, config) {
+        (Value::Object(target), Value::Object(config)) if !is_atomic_map(parent, field) => {
+            for (key, value) in config.iter().filter(|(_, value)| !value.is_null()) {
+                merge(target.entry(key).or_insert(Value::Null), value, field, key);
+            }
+        }
+        (Value::Array(target), Value::Array(config)) => match ListRule::of(parent, field) {
+            ListRule::Set => {
+                let new: Vec<Value> = config
+                    .iter()
+                    .filter(|value| !target.contains(value))
+                    .cloned()
+                    .collect();
+                target.extend(new);
+            }
+            rule if !rule.apply_keys().is_empty() => {
+                merge_items(target, config, rule.apply_keys(), parent, field);
+            }
+            _ => target.clone_from(config),
+        },
+        (target, config) => *target = config.clone(),
+    }
+}
+
+fn merge_items(target: &mut Vec<Value>, config: &[Value], keys: &[&str], parent: &str, field: &str) {
+    let same = |one: &Value, other: &Value| {
+        keys.iter()
+            .all(|key| key_value(one, key) == key_value(other, key))
+    };
+    for item in config {
+        match target.iter_mut().find(|one| same(one, item)) {
+            Some(found) => merge(found, item, parent, field),
+            None => target.push(item.clone()),
+        }
+    }
+}
+
+/// Removes what the applier no longer wants at `path`: as much as neither it nor anybody else still
+/// wants something of.
+fn give_up(object: &mut Value, path: &FieldPath, wanted: &FieldSet, others: &[Manager]) {
+    let is_kept =
+        |place: &[String]| wanted.reaches(place) || others.iter().any(|other| other.fields.reaches(place));
+    let path = path.strip_suffix(&[".".to_owned()]).unwrap_or(path);
+    let place = (1..=path.len())
+        .map(|length| &path[..length])
+        .find(|place| !is_kept(place));
+    if let Some(place) = place {
+        remove(object, place);
+    }
+}
+
+fn remove(object: &mut Value, path: &[String]) {
+    let Some((last, way)) = path.split_last() else {
+        return;
+    };
+    let Some(place) = way.iter().try_fold(object, |value, step| step_into(value, step)) else {
+        return;
+    };
+    match (place, last.split_once(':')) {
+        // an item that stays keeps what tells it apart
+        (Value::Object(map), Some(("f", key))) if !way.last().is_some_and(|item| has_key(item, key)) => {
+            map.shift_remove(key);
+        }
+        (Value::Array(items), Some(("v", text))) => items.retain(|item| item.to_string() != text),
+        (Value::Array(items), Some(("k", keys))) => {
+            let keys = parse_keys(keys);
+            items.retain(|item| !has_keys(item, &keys));
+        }
+        _ => {}
+    }
+}
+
+/// Whether `step` leads to an item that `key` tells apart.
+fn has_key(step: &str, key: &str) -> bool {
+    step.strip_prefix("k:")
+        .is_some_and(|keys| parse_keys(keys).contains_key(key))
+}
+
+/// What a step wrote cannot but be read again.
+fn parse_keys(keys: &str) -> Map<String, Value> {
+    serde_json::from_str(keys).unwrap_or_default()
+}
+
+fn step_into<'a>(value: &'a mut Value, step: &str) -> Option<&'a mut Value> {
+    if let Some(keys) = step.strip_prefix("k:") {
+        let keys = parse_keys(keys);
+        return value
+            .as_array_mut()?
+            .iter_mut()
+            .find(|item| has_keys(item, &keys));
+    }
+    value.get_mut(step.strip_prefix("f:")?)
+}
+
+fn has_keys(item: &Value, keys: &Map<String, Value>) -> bool {
+    keys.iter().all(|(key, value)| key_value(item, key) == *value)
+}
+
+#[cfg(test)]
+mod tests;
