@@ -1,9 +1,11 @@
 //! From what a client sends to the canonical form of its kind: wrong types are refused, unknown
 //! fields are found.
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::Value;
 
 use crate::{
+    meta,
     registry::Kind,
     status::{ApiError, ApiResult},
 };
@@ -51,12 +53,15 @@ pub(crate) fn decode(
             kind.kind, kind.version, kind.kind
         ))
     })?;
-    canonical["apiVersion"] = kind.api_version().into();
-    canonical["kind"] = kind.kind.into();
     let mut unknown = Vec::new();
     if validation != FieldValidation::Ignore {
         find_unknown(&object, &canonical, "", &mut unknown);
     }
+    if kind.is("Secret") {
+        encode_texts(&mut canonical);
+    }
+    canonical["apiVersion"] = kind.api_version().into();
+    canonical["kind"] = kind.kind.into();
     if validation == FieldValidation::Strict && !unknown.is_empty() {
         let list: Vec<String> = unknown
             .iter()
@@ -90,6 +95,18 @@ fn check_type_meta(kind: &Kind, object: &mut Value) -> ApiResult<()> {
         }
     }
     Ok(())
+}
+
+/// Texts of a Secret are another way to write its data.
+fn encode_texts(secret: &mut Value) {
+    let fields = secret.as_object_mut();
+    if let Some(Value::Object(texts)) = fields.and_then(|fields| fields.shift_remove("stringData")) {
+        let data = meta::child(secret, "data");
+        for (key, text) in texts {
+            let text = text.as_str().unwrap_or_default();
+            data.insert(key, BASE64_STANDARD.encode(text).into());
+        }
+    }
 }
 
 /// Quantities may be numbers (`cpu: 1`); the types know them as strings.
@@ -193,6 +210,14 @@ mod tests {
         let (kept, unknown) = decode(named("Pod"), object, FieldValidation::Strict).unwrap();
         assert_eq!(kept["spec"]["containers"][0]["resources"]["limits"]["cpu"], "1");
         assert!(unknown.is_empty());
+    }
+
+    #[test]
+    fn texts_of_a_secret_become_data() {
+        let object = json!({"metadata": {"name": "a"}, "data": {"a": "eA=="}, "stringData": {"b": "hi"}});
+        let (kept, unknown) = decode(named("Secret"), object, FieldValidation::Strict).unwrap();
+        assert_eq!(kept["data"], json!({"a": "eA==", "b": "aGk="}));
+        assert!(kept.get("stringData").is_none() && unknown.is_empty());
     }
 
     #[test]

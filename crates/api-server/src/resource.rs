@@ -8,7 +8,7 @@ use crate::{
     admission,
     apply::{self, Writer},
     decode::{FieldValidation, decode},
-    deletion,
+    defaults, deletion,
     merge::Patch,
     meta,
     path::ResourcePath,
@@ -103,6 +103,7 @@ impl Resources {
 
     pub(crate) fn create(&self, path: &ResourcePath, query: &Query, sent: Value) -> ApiResult<Written> {
         let (mut object, unknown) = decode(path.kind, sent, query.field_validation()?)?;
+        defaults::apply(path.kind, &mut object);
         apply::track(&mut object, None, &writer(path, query, "Update"));
         let object = self.create_object(path, object, query.is_dry_run())?;
         let written = Written {
@@ -224,6 +225,7 @@ impl Resources {
     ) -> ApiResult<Written> {
         self.change_untracked(path, query, |kind, live| {
             let mut proposed = propose(kind, live)?;
+            defaults::apply(kind, &mut proposed);
             apply::track(&mut proposed, Some(live), &writer(path, query, "Update"));
             Ok(proposed)
         })

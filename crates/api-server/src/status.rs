@@ -11,7 +11,7 @@ use axum::{
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::registry::Kind;
+use crate::{apply::Conflict, registry::Kind};
 
 /// One reason why a field is not acceptable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,17 +139,14 @@ impl ApiError {
         Self::about(StatusCode::CONFLICT, "Conflict", kind, name, message)
     }
 
-    /// `conflicts` are managers as messages name them, each with what it owns.
-    pub(crate) fn apply_conflict(conflicts: &[(String, Cause)]) -> Self {
-        let causes: Vec<Cause> = conflicts.iter().map(|(_, cause)| cause.clone()).collect();
-        let message = match conflicts {
-            [(manager, cause)] => format!(
-                "Apply failed with 1 conflict: conflict with {manager}: {}",
-                cause.field
-            ),
+    pub(crate) fn apply_conflict(conflicts: &[Conflict]) -> Self {
+        let causes: Vec<Cause> = conflicts.iter().map(Conflict::cause).collect();
+        let message = match causes.as_slice() {
+            [one] => format!("Apply failed with 1 conflict: {}: {}", one.message, one.field),
             many => {
                 let mut lists: BTreeMap<&str, String> = BTreeMap::new();
-                for (manager, cause) in many {
+                for (conflict, cause) in conflicts.iter().zip(many) {
+                    let manager = conflict.manager();
                     let list = lists
                         .entry(manager)
                         .or_insert_with(|| format!("conflicts with {manager}:"));

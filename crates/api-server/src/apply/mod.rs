@@ -42,7 +42,11 @@ pub(crate) fn apply(live: &Value, config: &Value, writer: &Writer, force: bool) 
     let mut object = live.clone();
     merge(&mut object, config, "", "");
     let written = Difference::between(live, &object).written;
-    let conflicts = conflicts(&managers, &written);
+    let mut conflicts = conflicts(&managers, &written);
+    if writer.name == CLIENT_SIDE_SUCCESSOR {
+        let allowed = fields_as_last_applied(live);
+        conflicts.retain(|conflict| !allowed.contains(&conflict.path));
+    }
     if !conflicts.is_empty() && !force {
         return Err(ApiError::apply_conflict(&conflicts));
     }
@@ -99,21 +103,59 @@ pub(crate) fn track(object: &mut Value, live: Option<&Value>, writer: &Writer) {
     managers::write(object, managers);
 }
 
-/// The fields that `written` takes from other managers.
-fn conflicts(managers: &[Manager], written: &FieldSet) -> Vec<(String, Cause)> {
-    let mut conflicts = Vec::new();
-    for manager in managers {
-        for path in written.iter().filter(|path| manager.fields.contains(path)) {
-            let described = manager.described();
-            let cause = Cause {
-                reason: "FieldManagerConflict",
-                field: readable(path),
-                message: format!("conflict with {described}"),
-            };
-            conflicts.push((described, cause));
+/// A field that belongs to another manager.
+pub(crate) struct Conflict {
+    path: FieldPath,
+    manager: String,
+}
+
+impl Conflict {
+    /// The manager, as messages name it.
+    pub(crate) fn manager(&self) -> &str {
+        &self.manager
+    }
+
+    pub(crate) fn cause(&self) -> Cause {
+        Cause {
+            reason: "FieldManagerConflict",
+            field: readable(&self.path),
+            message: format!("conflict with {}", self.manager),
         }
     }
-    conflicts
+}
+
+/// The fields that `written` takes from other managers.
+fn conflicts(managers: &[Manager], written: &FieldSet) -> Vec<Conflict> {
+    let of_manager = |manager: &Manager| -> Vec<Conflict> {
+        let contested = written.iter().filter(|path| manager.fields.contains(path));
+        contested
+            .map(|path| Conflict {
+                path: path.clone(),
+                manager: manager.described(),
+            })
+            .collect()
+    };
+    managers.iter().flat_map(of_manager).collect()
+}
+
+/// The manager that may take over what a client-side apply wrote.
+///
+/// Source: `lastappliedmanager.go` of `k8s.io/apimachinery/pkg/util/managedfields`.
+const CLIENT_SIDE_SUCCESSOR: &str = "kubectl";
+
+/// The fields that are still as the last client-side apply set them.
+fn fields_as_last_applied(live: &Value) -> FieldSet {
+    let annotation = "kubectl.kubernetes.io/last-applied-configuration";
+    let text = live["metadata"]["annotations"][annotation]
+        .as_str()
+        .unwrap_or_default();
+    let Ok(last) = serde_json::from_str::<Value>(text) else {
+        return FieldSet::default();
+    };
+    let Difference { written, removed } = Difference::between(&last, live);
+    let mut fields = fields_of(&last);
+    fields.retain(|path| !written.contains(path) && !removed.contains(path));
+    fields
 }
 
 /// Sets what `config` says in `target`: maps and keyed lists merge, all else is replaced.

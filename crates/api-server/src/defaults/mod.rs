@@ -29,29 +29,11 @@ pub(crate) fn apply(kind: &Kind, object: &mut Value) {
         "PersistentVolumeClaim" => storage::claim(object),
         "PersistentVolume" => storage::volume(object),
         "StorageClass" => storage::class(object),
-        "Secret" => secret(object),
+        "Secret" => default(object, "type", "Opaque"),
         "Namespace" => namespace(object),
         "RoleBinding" | "ClusterRoleBinding" => binding(object),
         "PriorityClass" => default(object, "preemptionPolicy", "PreemptLowerPriority"),
         _ => {}
-    }
-}
-
-fn secret(object: &mut Value) {
-    default(object, "type", "Opaque");
-    let Some(Value::Object(texts)) = object
-        .as_object_mut()
-        .and_then(|object| object.shift_remove("stringData"))
-    else {
-        return;
-    };
-    let data = meta::child(object, "data");
-    for (key, text) in texts {
-        let text = text.as_str().unwrap_or_default();
-        data.insert(
-            key,
-            base64::Engine::encode(&base64::prelude::BASE64_STANDARD, text).into(),
-        );
     }
 }
 
@@ -121,17 +103,5 @@ mod tests {
         let once = defaulted("Deployment", deployment);
         assert_eq!(defaulted("Deployment", once.clone()), once);
         insta::assert_yaml_snapshot!(once);
-    }
-
-    #[test]
-    fn texts_of_a_secret_become_data() {
-        let secret = defaulted(
-            "Secret",
-            json!({"data": {"a": "eA=="}, "stringData": {"b": "hi"}}),
-        );
-        assert_eq!(
-            secret,
-            json!({"data": {"a": "eA==", "b": "aGk="}, "type": "Opaque"})
-        );
     }
 }
