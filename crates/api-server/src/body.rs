@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::status::{ApiError, ApiResult};
+use crate::{
+    protobuf,
+    status::{ApiError, ApiResult},
+};
 
 /// The media type of a `Content-Type`, without its parameters.
 pub(crate) fn media_type(content_type: &str) -> &str {
@@ -15,10 +18,17 @@ pub(crate) fn media_type(content_type: &str) -> &str {
 /// # Errors
 /// 415 for media types that are not served, 400 when the body is not of its type.
 pub(crate) fn object(content_type: &str, bytes: &Bytes) -> ApiResult<Value> {
-    const MEDIA_TYPES: [&str; 2] = ["application/json", "application/yaml"];
+    const MEDIA_TYPES: [&str; 3] = [
+        "application/json",
+        "application/yaml",
+        "application/vnd.kubernetes.protobuf",
+    ];
     match media_type(content_type) {
         "" | "application/json" => json(bytes),
         "application/yaml" => yaml(bytes),
+        "application/vnd.kubernetes.protobuf" => {
+            protobuf::decode(bytes).map_err(|error| ApiError::bad_request(error.to_string()))
+        }
         other => Err(ApiError::unsupported_media_type(other, &MEDIA_TYPES)),
     }
 }

@@ -16,6 +16,7 @@ mod kubelet;
 mod merge;
 mod meta;
 mod path;
+mod protobuf;
 mod query;
 mod registry;
 mod representation;
