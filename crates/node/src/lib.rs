@@ -1,1 +1,40 @@
-//! The node of the embedded cluster: pods, probes, volumes, DNS and Service addresses.
+//! The node of the embedded cluster: what the kubelet, the network plugin, the proxy of Services and
+//! the DNS server are on a real node, for pods that are sandboxed processes of this machine.
+
+mod containers;
+mod dns;
+mod environment;
+mod event;
+mod kubelet;
+mod log;
+mod machine;
+mod node;
+mod pod;
+mod probe;
+mod security;
+mod service_proxy;
+mod status;
+mod volume;
+
+pub use node::{Node, NodeError, NodeOptions};
+pub use prefect_e2e_images::Image;
+
+use async_trait::async_trait;
+
+/// Where the node gets its images from.
+#[async_trait]
+pub trait ImageSource: Send + Sync {
+    /// Makes the image available, which may take minutes.
+    ///
+    /// # Errors
+    /// When there is no such image, or it cannot be made.
+    async fn pull(&self, reference: &str) -> Result<Image, PullError>;
+}
+
+/// Why an image is not available.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{reason}")]
+pub struct PullError {
+    /// What went wrong, for the pod's events.
+    pub reason: String,
+}
