@@ -18,6 +18,7 @@ use tokio_rustls::{
 };
 
 /// The certificate that the API shows its clients.
+#[derive(Clone)]
 pub struct Tls {
     /// The certificate chain, PEM.
     pub cert_pem: String,

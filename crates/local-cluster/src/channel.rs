@@ -3,7 +3,7 @@
 //!
 //! The end of the stream is a message too: when either side is gone, the other one ends.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use prefect_e2e_images::Image;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -18,14 +18,14 @@ pub(crate) enum ToCluster {
     Boot(Box<Boot>),
     /// The answer to [`ToHost::Pull`] of the same `request`.
     Pulled { request: u64, image: Result<Box<Image>, String> },
+    /// Let pods reach `port` of the host's loopback, whose connections the host takes at `socket`.
+    Expose { port: u16, socket: PathBuf },
 }
 
 /// What the cluster must know to begin.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Boot {
     pub(crate) identity: Identity,
-    /// References that can be pulled, for the message about one that cannot.
-    pub(crate) known_images: Vec<String>,
 }
 
 /// What the cluster tells the process that started it.
@@ -37,6 +37,8 @@ pub(crate) enum ToHost {
     Failed { reason: String },
     /// Make this image available; the host has the network and the cache.
     Pull { request: u64, reference: String },
+    /// The answer to [`ToCluster::Expose`] of the same `port`.
+    Exposed { port: u16, outcome: Result<(), String> },
 }
 
 /// Writes one message.

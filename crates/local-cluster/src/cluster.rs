@@ -2,28 +2,31 @@
 //! it, and ends it.
 
 use std::{
+    collections::HashMap,
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, MutexGuard, PoisonError},
 };
 
 use kube::config::Kubeconfig;
 use prefect_e2e_images::{ImageStore, PullProgress};
-use prefect_e2e_sandbox::node::NodeProcess;
+use prefect_e2e_sandbox::{network::GATEWAY, node::NodeProcess};
+use tempfile::TempDir;
 use tokio::{
     io::BufReader,
     net::{
-        UnixStream,
+        UnixListener, UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{Mutex, broadcast},
-    task::JoinHandle,
+    sync::{Mutex, broadcast, oneshot, watch},
+    task::{JoinHandle, JoinSet},
 };
 
 use crate::{
     channel::{self, Boot, ToCluster, ToHost},
     error::ClusterError,
+    gateway,
     identity::Identity,
 };
 
@@ -53,8 +56,25 @@ pub struct Cluster {
     identity: Identity,
     address: SocketAddr,
     process: NodeProcess,
-    host: JoinHandle<()>,
+    serving: JoinHandle<()>,
+    shared: Arc<Shared>,
+    ended: watch::Receiver<()>,
+    exposed: Mutex<Exposed>,
+}
+
+/// What the tasks of the host's side share.
+struct Shared {
+    writer: Mutex<OwnedWriteHalf>,
+    images: ImageStore,
     progress: broadcast::Sender<PullProgress>,
+    exposing: std::sync::Mutex<HashMap<u16, oneshot::Sender<Result<(), String>>>>,
+}
+
+/// The ports of the host that pods reach.
+#[derive(Default)]
+struct Exposed {
+    sockets: Option<TempDir>,
+    forwarding: HashMap<u16, JoinSet<()>>,
 }
 
 impl Cluster {
@@ -71,12 +91,52 @@ impl Cluster {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(ClusterError::Channel)?;
         let process = NodeProcess::spawn(&options.executable, listener, theirs)?;
 
+        let (mut reader, writer) = connect(ours).map_err(ClusterError::Channel)?;
         let (progress, _) = broadcast::channel(256);
-        let boot = Boot { identity: identity.clone(), known_images: options.images.known() };
-        let mut host = Host::connect(ours, options.images, progress.clone()).map_err(ClusterError::Channel)?;
-        host.boot(boot).await?;
-        let host = tokio::spawn(host.serve());
-        Ok(Self { identity, address, process, host, progress })
+        let shared = Arc::new(Shared {
+            writer: Mutex::new(writer),
+            images: options.images,
+            progress,
+            exposing: std::sync::Mutex::default(),
+        });
+        shared.boot(&mut reader, Boot { identity: identity.clone() }).await?;
+        let (alive, ended) = watch::channel(());
+        let host = shared.clone();
+        let serving = tokio::spawn(async move {
+            host.serve(reader).await;
+            drop(alive);
+        });
+        Ok(Self { identity, address, process, serving, shared, ended, exposed: Mutex::default() })
+    }
+
+    /// Lets pods reach `port` of the host's loopback, and gives the address at which they do.
+    ///
+    /// # Errors
+    /// When the port is taken on the node, or the cluster has ended.
+    pub async fn expose(&self, port: u16) -> Result<SocketAddr, ClusterError> {
+        let mut exposed = self.exposed.lock().await;
+        let address = SocketAddr::from((GATEWAY, port));
+        if exposed.forwarding.contains_key(&port) {
+            return Ok(address);
+        }
+        let directory = match exposed.sockets.take() {
+            Some(directory) => directory,
+            None => tempfile::Builder::new().prefix("prefect-e2e-").tempdir().map_err(ClusterError::Channel)?,
+        };
+        let socket = directory.path().join(port.to_string());
+        exposed.sockets = Some(directory);
+        let listener = UnixListener::bind(&socket).map_err(ClusterError::Channel)?;
+        let mut forwarding = JoinSet::new();
+        forwarding.spawn(gateway::forward(listener, port));
+        self.shared.expose(port, socket).await?;
+        exposed.forwarding.insert(port, forwarding);
+        Ok(address)
+    }
+
+    /// Returns when the cluster's process has ended, which it does not do by itself.
+    pub async fn ended(&self) {
+        // an error says that the sender is gone, and it goes with the connection
+        let _ = self.ended.clone().changed().await;
     }
 
     /// The kubeconfig of a cluster administrator. It holds a credential: write it with mode 0600.
@@ -97,7 +157,7 @@ impl Cluster {
     /// What the making of images reports, from now on.
     #[must_use]
     pub fn pull_progress(&self) -> broadcast::Receiver<PullProgress> {
-        self.progress.subscribe()
+        self.shared.progress.subscribe()
     }
 
     /// Where the API server listens.
@@ -117,7 +177,7 @@ impl Cluster {
     /// # Errors
     /// When the process cannot be waited for.
     pub async fn stop(mut self) -> Result<(), ClusterError> {
-        self.host.abort();
+        self.serving.abort();
         self.process.kill();
         tokio::task::spawn_blocking(move || self.process.wait())
             .await
@@ -127,56 +187,67 @@ impl Cluster {
     }
 }
 
-/// The host's end of the channel.
-struct Host {
-    reader: BufReader<OwnedReadHalf>,
-    writer: Arc<Mutex<OwnedWriteHalf>>,
-    images: ImageStore,
-    progress: broadcast::Sender<PullProgress>,
+fn connect(
+    socket: std::os::unix::net::UnixStream,
+) -> io::Result<(BufReader<OwnedReadHalf>, OwnedWriteHalf)> {
+    socket.set_nonblocking(true)?;
+    let (reader, writer) = UnixStream::from_std(socket)?.into_split();
+    Ok((BufReader::new(reader), writer))
 }
 
-impl Host {
-    fn connect(
-        socket: std::os::unix::net::UnixStream,
-        images: ImageStore,
-        progress: broadcast::Sender<PullProgress>,
-    ) -> io::Result<Self> {
-        socket.set_nonblocking(true)?;
-        let (reader, writer) = UnixStream::from_std(socket)?.into_split();
-        Ok(Self { reader: BufReader::new(reader), writer: Arc::new(Mutex::new(writer)), images, progress })
+impl Shared {
+    async fn tell(&self, message: &ToCluster) -> io::Result<()> {
+        channel::send(&mut *self.writer.lock().await, message).await
     }
 
-    async fn boot(&mut self, boot: Boot) -> Result<(), ClusterError> {
-        let message = ToCluster::Boot(Box::new(boot));
-        channel::send(&mut *self.writer.lock().await, &message).await.map_err(ClusterError::Channel)?;
-        match channel::receive(&mut self.reader).await.map_err(ClusterError::Channel)? {
+    async fn boot(&self, reader: &mut BufReader<OwnedReadHalf>, boot: Boot) -> Result<(), ClusterError> {
+        self.tell(&ToCluster::Boot(Box::new(boot))).await.map_err(ClusterError::Channel)?;
+        match channel::receive(reader).await.map_err(ClusterError::Channel)? {
             Some(ToHost::Ready) => Ok(()),
             Some(ToHost::Failed { reason }) => Err(ClusterError::Boot { reason }),
-            Some(ToHost::Pull { .. }) | None => Err(ClusterError::Ended),
+            Some(ToHost::Pull { .. } | ToHost::Exposed { .. }) | None => Err(ClusterError::Ended),
         }
     }
 
-    async fn serve(mut self) {
-        while let Ok(Some(message)) = channel::receive(&mut self.reader).await {
-            if let ToHost::Pull { request, reference } = message {
-                tokio::spawn(self.pull(request, reference));
-            }
-        }
+    async fn expose(&self, port: u16, socket: PathBuf) -> Result<(), ClusterError> {
+        let (sender, answer) = oneshot::channel();
+        self.exposing().insert(port, sender);
+        self.tell(&ToCluster::Expose { port, socket }).await.map_err(ClusterError::Channel)?;
+        let outcome = answer.await.map_err(|_| ClusterError::Ended)?;
+        outcome.map_err(|reason| ClusterError::Expose { port, reason })
     }
 
-    fn pull(&self, request: u64, reference: String) -> impl Future<Output = ()> + use<> {
-        let (images, progress, writer) = (self.images.clone(), self.progress.clone(), self.writer.clone());
-        async move {
-            let report = move |step| {
-                // nobody need be listening
-                let _ = progress.send(step);
-            };
-            let image = images.pull(&reference, report).await;
-            let image = image.map(Box::new).map_err(|error| error_chain(&error));
-            let answer = ToCluster::Pulled { request, image };
-            if let Err(error) = channel::send(&mut *writer.lock().await, &answer).await {
-                tracing::debug!(%error, reference, "the cluster ended while its image was made");
+    fn exposing(&self) -> MutexGuard<'_, HashMap<u16, oneshot::Sender<Result<(), String>>>> {
+        self.exposing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn serve(self: Arc<Self>, mut reader: BufReader<OwnedReadHalf>) {
+        while let Ok(Some(message)) = channel::receive(&mut reader).await {
+            match message {
+                ToHost::Pull { request, reference } => drop(tokio::spawn(self.clone().pull(request, reference))),
+                ToHost::Exposed { port, outcome } => {
+                    if let Some(waiting) = self.exposing().remove(&port) {
+                        // who asked may have given up
+                        let _ = waiting.send(outcome);
+                    }
+                }
+                ToHost::Ready | ToHost::Failed { .. } => {}
             }
+        }
+        // nobody answers any more
+        self.exposing().clear();
+    }
+
+    async fn pull(self: Arc<Self>, request: u64, reference: String) {
+        let progress = self.progress.clone();
+        let report = move |step| {
+            // nobody need be listening
+            let _ = progress.send(step);
+        };
+        let image = self.images.pull(&reference, report).await;
+        let image = image.map(Box::new).map_err(|error| error_chain(&error));
+        if let Err(error) = self.tell(&ToCluster::Pulled { request, image }).await {
+            tracing::debug!(%error, reference, "the cluster ended while its image was made");
         }
     }
 }

@@ -32,6 +32,14 @@ pub enum ClusterError {
     /// The cluster's process ended before the cluster was ready.
     #[error("the embedded cluster's process ended before it was ready; its messages stand above")]
     Ended,
+    /// Pods cannot be given a port of the host.
+    #[error("pods cannot reach port {port} of this machine: {reason}")]
+    Expose {
+        /// The port on 127.0.0.1.
+        port: u16,
+        /// What the cluster said.
+        reason: String,
+    },
     /// No client could be made from the kubeconfig.
     #[error("the cluster's kubeconfig is not usable")]
     Kubeconfig(#[from] kube::config::KubeconfigError),

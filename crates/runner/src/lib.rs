@@ -1,1 +1,8 @@
-//! Deploys the prefect-server chart's values and proves that the deployment does what they promise.
+//! Deploys the prefect-server chart's values to a cluster, proves from outside that the deployment does
+//! what they promise, and reports.
+
+pub mod event;
+pub mod exit_code;
+mod secrecy;
+
+pub use secrecy::Secrets;

@@ -14,6 +14,7 @@ mod capability;
 mod container;
 mod error;
 mod exec;
+mod guard;
 mod init;
 mod mount;
 pub mod network;
@@ -33,6 +34,7 @@ use std::{
 
 const CONTAINER: &str = "__container";
 const EXEC: &str = "__exec";
+const GUARD: &str = "__guard";
 
 /// Runs the hidden mode that this process was started for and ends it; returns if there is none.
 ///
@@ -50,9 +52,19 @@ pub fn dispatch(node: fn(node::NodeContext) -> ExitCode) {
         Some(node::ARGUMENT) => node::main(node),
         Some(CONTAINER) => container::main(&file()),
         Some(EXEC) => exec::main(&file()),
+        Some(GUARD) => guard::main(std::env::args_os().skip(2)),
         _ => return,
     };
     std::process::exit(code);
+}
+
+/// The command that runs `program` so that it is killed when the thread that started it ends, even by
+/// SIGKILL. The program's own children are not: they see the end of their pipes.
+#[must_use]
+pub fn guarded_command(executable: &Path, program: &std::ffi::OsStr) -> Command {
+    let mut command = Command::new(executable);
+    command.arg(GUARD).arg(program);
+    command
 }
 
 /// The command that starts the container of the spec written at `spec`.

@@ -1,1 +1,34 @@
-//! The scenario format of prefect-e2e: types, loading, validation, selection.
+//! The scenario format of prefect-e2e: what is deployed, what must be there beforehand, what is
+//! expected, and what is proven.
+//!
+//! A scenario is data, one YAML file a case; [`load`] reads and checks one, [`Matrix`] a directory of
+//! them, [`Selection`] chooses.
+//!
+//! ```
+//! let text = "
+//! description: the default values
+//! values:
+//!   postgresql: {enabled: false}
+//!   sqlite: {enabled: true}
+//! proves:
+//!   - dataSurvives: {deleting: [server]}
+//! ";
+//! let scenario = prefect_e2e_scenarios::parse("sqlite", "sqlite.yaml", text)?;
+//! assert_eq!(scenario.release(), "prefect-server");
+//! # Ok::<(), prefect_e2e_scenarios::ScenarioError>(())
+//! ```
+
+mod format;
+mod load;
+mod placeholder;
+mod schema;
+mod selection;
+
+pub use format::{
+    Because, Component, DataSurvival, Expectation, ExternalPostgres, Proof, Requirements, Scenario,
+    ScenarioFile, Secret, Upgrade,
+};
+pub use load::{Matrix, ScenarioError, load, parse};
+pub use placeholder::{Placeholders, UnknownPlaceholder};
+pub use schema::json_schema;
+pub use selection::{Selection, SelectionError};
