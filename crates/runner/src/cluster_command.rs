@@ -6,7 +6,8 @@ use clap::Subcommand;
 use miette::{IntoDiagnostic as _, WrapErr as _, miette};
 use prefect_e2e_images::ImageStore;
 use prefect_e2e_local_cluster::{Cluster, ClusterOptions, StandingCluster, StateDir};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{signals::StopSignals, target::cluster_program};
 
 /// How long a cluster may take to end its pods.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -43,8 +44,9 @@ impl ClusterCommand {
 
 async fn hold(state: &StateDir, port: Option<u16>) -> miette::Result<()> {
     let mut claim = state.claim().into_diagnostic()?;
-    let images = ImageStore::open(None).into_diagnostic()?;
-    let options = ClusterOptions { port, ..ClusterOptions::new(images).into_diagnostic()? };
+    let executable = cluster_program().into_diagnostic().wrap_err("cannot find this program")?;
+    let images = ImageStore::open(None).into_diagnostic()?.guarded_by(executable.clone());
+    let options = ClusterOptions { executable, images, port };
     let mut stop = StopSignals::listen()?;
     let cluster = tokio::select! {
         cluster = Cluster::start(options) => cluster.into_diagnostic()?,
@@ -99,26 +101,6 @@ fn export_line(kubeconfig: &Path) -> String {
         return format!("export KUBECONFIG={path}");
     }
     format!("export KUBECONFIG='{}'", path.replace('\'', r"'\''"))
-}
-
-/// The signals that ask a program to end in order.
-struct StopSignals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl StopSignals {
-    fn listen() -> miette::Result<Self> {
-        let listen = |kind| signal(kind).into_diagnostic().wrap_err("cannot listen to signals");
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-    }
-
-    async fn received(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }
 
 #[cfg(test)]

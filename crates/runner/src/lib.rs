@@ -1,8 +1,33 @@
 //! Deploys the prefect-server chart's values to a cluster, proves from outside that the deployment does
 //! what they promise, and reports.
+//!
+//! The `prefect-e2e` command is [`main`]; what happens in a run is the stream of [`event`]s.
 
+mod check;
+mod cli;
+mod cluster_command;
+mod deploy;
+mod deployment;
+mod diagnosis;
 pub mod event;
+mod exec;
 pub mod exit_code;
+mod http;
+mod list_command;
+mod port_forward;
+mod prefect;
+mod prove;
+mod run;
+mod run_command;
+mod scenario_args;
 mod secrecy;
+mod signals;
+pub mod sink;
+mod step;
+mod target;
 
+pub use cli::main;
+pub use prove::ProveOptions;
+pub use run::{RunOptions, Summary, default_jobs, run};
 pub use secrecy::Secrets;
+pub use target::{Embedded, Remote, Target, TargetError, cluster_program};

@@ -1,0 +1,55 @@
+//! As many pods as promised are ready, of every part, and they stay so.
+
+use std::time::{Duration, Instant};
+
+use kube::ResourceExt as _;
+use prefect_e2e_scenarios::Component;
+
+use super::{Broken, Seen, Verdict};
+use crate::{deploy::reference, deployment::Deployment, diagnosis::Diagnosis, port_forward::is_ready, step::Progress};
+
+const COMPONENTS: [Component; 3] = [Component::Server, Component::BackgroundServices, Component::Database];
+
+/// Waits until every workload has the pods that it asks for, all ready; `exactly` is what the scenario
+/// says of the server's.
+pub(crate) async fn ready(
+    deployment: &Deployment,
+    exactly: Option<usize>,
+    patience: Duration,
+    progress: &Progress,
+) -> Seen {
+    let begin = Instant::now();
+    let mut told = Vec::new();
+    for component in COMPONENTS {
+        let Ok(workload) = deployment.workload(component) else { continue };
+        let asked = workload.json()["spec"]["replicas"].as_u64().map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        let wanted = if component == Component::Server { exactly.or(asked) } else { asked };
+        let name = reference(workload);
+        loop {
+            let pods = deployment.pods(component).await?;
+            let ready = pods.iter().filter(|pod| is_ready(pod)).count();
+            // an autoscaler decides when the chart does not
+            let complete = wanted.map_or(ready > 0, |wanted| ready == wanted && pods.len() == wanted);
+            if complete {
+                told.push(format!("{name} {ready} of {ready}"));
+                break;
+            }
+            let wanted = wanted.unwrap_or(1);
+            progress.say(format!("{name} has {ready} of {wanted} pods ready"));
+            if begin.elapsed() > patience {
+                let diagnosis = Diagnosis::of(&deployment.place).await;
+                let names: Vec<_> = pods.iter().map(ResourceExt::name_any).collect();
+                let cause = match diagnosis.cause() {
+                    Some(cause) => cause.message,
+                    None => format!("{name} has not the pods that it should have"),
+                };
+                return Err(Broken::new(cause)
+                    .object(name)
+                    .expected(format!("{wanted} ready pods"), format!("{ready} ready of {}", names.join(", ")))
+                    .details(diagnosis.details()));
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    Ok(Verdict::Holds(told.join(", ")))
+}

@@ -1,0 +1,84 @@
+//! The command line: what there is to do, and how it ends.
+
+use std::{io::IsTerminal as _, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use miette::{IntoDiagnostic as _, WrapErr as _};
+use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
+
+use crate::{cluster_command::ClusterCommand, exit_code, list_command::ListCommand, run_command::RunCommand};
+
+/// Deploys the prefect-server chart's values and proves that the deployment does what they promise.
+///
+/// Exit codes: 0 all passed; 1 a scenario failed; 2 bad usage, bad input or a machine that lacks what is
+/// needed; 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "prefect-e2e", version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Deploy scenarios and prove them
+    Run(Box<RunCommand>),
+    /// List the scenarios
+    List(ListCommand),
+    /// The embedded cluster on its own, to look at with kubectl
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+}
+
+/// Runs the command line of this process and gives its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = runtime
+        .into_diagnostic()
+        .wrap_err("cannot start the program's threads")
+        .and_then(|runtime| runtime.block_on(cli.command.run()));
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(report) => {
+            eprintln!("{report:?}");
+            ExitCode::from(exit_code::UNUSABLE)
+        }
+    }
+}
+
+impl Command {
+    async fn run(self) -> miette::Result<u8> {
+        match self {
+            Self::Run(command) => command.run().await,
+            Self::List(command) => command.run().map(|()| exit_code::PASSED),
+            Self::Cluster(command) => command.run().await.map(|()| exit_code::PASSED),
+        }
+    }
+}
+
+/// Warnings of the program's parts go to standard error; `PREFECT_E2E_LOG` asks for more.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("PREFECT_E2E_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_span_events(FmtSpan::NONE)
+        .without_time()
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,179 @@
+//! Objects into a cluster and out of it again.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ObjectMeta, Patch, PatchParams, PostParams},
+};
+use prefect_e2e_renderer::Object;
+
+use crate::check::Broken;
+
+/// The label of everything that a run creates; its value is the run's identifier.
+pub const RUN_LABEL: &str = "prefect-e2e/run";
+
+/// The label of a namespace that a run created; its value is the scenario's name.
+pub const SCENARIO_LABEL: &str = "prefect-e2e/scenario";
+
+/// The name under which objects are applied.
+const MANAGER: &str = "prefect-e2e";
+
+/// The order in which kinds are applied, as helm's: what others refer to comes first.
+const ORDER: [&str; 6] =
+    ["ServiceAccount", "Secret", "ConfigMap", "PersistentVolumeClaim", "Service", "NetworkPolicy"];
+
+/// The part of a cluster that one scenario has for itself.
+#[derive(Clone)]
+pub struct Place {
+    /// A client of the cluster.
+    pub client: Client,
+    /// The scenario's namespace.
+    pub namespace: String,
+    /// The run's identifier.
+    pub run: String,
+    /// Whether the namespace is the run's own, to be removed with all that is in it.
+    pub owned: bool,
+}
+
+impl Place {
+    /// Creates the namespace, unless it is somebody else's.
+    ///
+    /// # Errors
+    /// When the cluster refuses it.
+    pub async fn create(&self, scenario: &str) -> Result<(), Broken> {
+        if !self.owned {
+            return Ok(());
+        }
+        let labels = [(RUN_LABEL, self.run.as_str()), (SCENARIO_LABEL, scenario)];
+        let namespace = Namespace {
+            metadata: ObjectMeta {
+                name: Some(self.namespace.clone()),
+                labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+                ..ObjectMeta::default()
+            },
+            ..Namespace::default()
+        };
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        api.create(&PostParams::default(), &namespace)
+            .await
+            .map_err(|error| Broken::cluster(format!("creating namespace {}", self.namespace), &error))?;
+        Ok(())
+    }
+
+    /// Creates a Secret with the given content.
+    ///
+    /// # Errors
+    /// When the cluster refuses it.
+    pub async fn create_secret(&self, name: &str, data: &[(String, String)]) -> Result<(), Broken> {
+        let secret = Secret {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                labels: Some([(RUN_LABEL.to_owned(), self.run.clone())].into()),
+                ..ObjectMeta::default()
+            },
+            string_data: Some(data.iter().cloned().collect()),
+            ..Secret::default()
+        };
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+        api.create(&PostParams::default(), &secret)
+            .await
+            .map_err(|error| Broken::cluster(format!("creating secret/{name}"), &error))?;
+        Ok(())
+    }
+
+    /// Applies `objects` and removes those of `before` that are no longer among them.
+    ///
+    /// # Errors
+    /// When the cluster refuses one; the message is the API server's.
+    pub async fn apply(&self, objects: &[Object], before: &[Object]) -> Result<usize, Broken> {
+        let rank = |object: &&Object| ORDER.iter().position(|kind| *kind == object.kind()).unwrap_or(ORDER.len());
+        let mut ordered: Vec<&Object> = objects.iter().collect();
+        ordered.sort_by_key(rank);
+        for object in ordered {
+            self.apply_one(object).await?;
+        }
+        let kept: BTreeSet<_> = objects.iter().map(identity).collect();
+        for gone in before.iter().filter(|object| !kept.contains(&identity(object))) {
+            self.delete(gone).await?;
+        }
+        Ok(objects.len())
+    }
+
+    async fn apply_one(&self, object: &Object) -> Result<(), Broken> {
+        let refused = |error: &kube::Error| Broken::cluster(format!("applying {}", reference(object)), error);
+        let mut document: DynamicObject = serde_json::from_value(object.json().clone())
+            .map_err(|error| refused(&kube::Error::SerdeError(error)))?;
+        document.metadata.labels.get_or_insert_default().insert(RUN_LABEL.to_owned(), self.run.clone());
+        let parameters = PatchParams::apply(MANAGER).force();
+        self.api(object)
+            .patch(object.name(), &parameters, &Patch::Apply(&document))
+            .await
+            .map_err(|error| refused(&error))?;
+        Ok(())
+    }
+
+    async fn delete(&self, object: &Object) -> Result<(), Broken> {
+        match self.api(object).delete(object.name(), &DeleteParams::background()).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(Broken::cluster(format!("deleting {}", reference(object)), &error)),
+        }
+    }
+
+    fn api(&self, object: &Object) -> Api<DynamicObject> {
+        let (group, version) = object.api_version().split_once('/').unwrap_or(("", object.api_version()));
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, object.kind()));
+        let namespace = object.namespace().unwrap_or(&self.namespace);
+        Api::namespaced_with(self.client.clone(), namespace, &resource)
+    }
+
+    /// Removes what the scenario created: the namespace, or the `objects` in somebody else's.
+    ///
+    /// # Errors
+    /// When something is left.
+    pub async fn remove(&self, objects: &[Object], secrets: &[String]) -> Result<(), Broken> {
+        if self.owned {
+            return self.remove_namespace().await;
+        }
+        for object in objects {
+            self.delete(object).await?;
+        }
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+        for name in secrets {
+            match api.delete(name, &DeleteParams::default()).await {
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => return Err(Broken::cluster(format!("deleting secret/{name}"), &error)),
+                Ok(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove_namespace(&self) -> Result<(), Broken> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let failed = |error: &kube::Error| Broken::cluster(format!("deleting namespace {}", self.namespace), error);
+        match api.delete(&self.namespace, &DeleteParams::background()).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+            Err(error) => return Err(failed(&error)),
+            Ok(_) => {}
+        }
+        let gone = kube::runtime::wait::await_condition(api, &self.namespace, |namespace: Option<&Namespace>| {
+            namespace.is_none()
+        });
+        gone.await.map_err(|error| {
+            Broken::new(format!("namespace {} was deleted but is not gone: {error}", self.namespace))
+        })?;
+        Ok(())
+    }
+}
+
+fn identity(object: &Object) -> (String, String) {
+    (object.kind().to_owned(), object.name().to_owned())
+}
+
+/// `kind/name`, as kubectl writes it.
+pub(crate) fn reference(object: &Object) -> String {
+    format!("{}/{}", object.kind().to_lowercase(), object.name())
+}

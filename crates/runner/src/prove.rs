@@ -1,0 +1,429 @@
+//! One scenario from its values to its verdict.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use prefect_e2e_renderer::{KubeVersion, Layers, Object, Release, Values, patch::Patches, render, to_yaml};
+use prefect_e2e_scenarios::{Because, Expectation, Placeholders, Proof, Scenario, Upgrade};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    check::{
+        Broken, autoscaling, background_services, basic_auth, chain, database, filesystem, health, ingress, neighbour,
+        probes, replicas, settings, survival, ui,
+    },
+    deploy::Place,
+    deployment::Deployment,
+    diagnosis::Diagnosis,
+    event::{Happening, Verdict},
+    prefect::Prefect,
+    step::{Progress, StepFailed, Steps},
+    target::Target,
+};
+
+/// How scenarios are proven.
+#[derive(Debug, Clone)]
+pub struct ProveOptions {
+    /// How long a deployment may take to become healthy, and each wait of a check.
+    pub patience: Duration,
+    /// Leave the namespaces when the scenarios have ended.
+    pub keep: bool,
+    /// Changes of the rendered objects.
+    pub patches: Patches,
+    /// Somebody else's namespace to deploy into; each scenario has its own if `None`.
+    pub namespace: Option<String>,
+}
+
+impl Default for ProveOptions {
+    fn default() -> Self {
+        Self { patience: Duration::from_secs(180), keep: false, patches: Patches::default(), namespace: None }
+    }
+}
+
+/// A scenario about to be proven on a target.
+pub(crate) struct Proving {
+    pub(crate) scenario: Scenario,
+    pub(crate) options: Arc<ProveOptions>,
+    pub(crate) target: Arc<Box<dyn Target>>,
+    pub(crate) kube_version: KubeVersion,
+    pub(crate) run: String,
+    pub(crate) steps: Steps,
+    pub(crate) stop: CancellationToken,
+}
+
+/// What a deployment has made that must be removed again.
+#[derive(Default)]
+struct Made {
+    namespace: bool,
+    objects: Vec<Object>,
+    secrets: Vec<String>,
+}
+
+impl Proving {
+    /// Proves the scenario and removes what it made.
+    pub(crate) async fn prove(self) -> Verdict {
+        let begin = Instant::now();
+        let place = self.place();
+        let refusal = matches!(self.scenario.file.expect, Expectation::Refused(_));
+        self.steps.publish(Happening::ScenarioStarted {
+            description: self.scenario.file.description.clone(),
+            namespace: if refusal { String::new() } else { place.namespace.clone() },
+        });
+        let mut made = Made::default();
+        let outcome = tokio::select! {
+            outcome = self.go(&place, &mut made) => Some(outcome),
+            () = self.stop.cancelled() => None,
+        };
+        let mut verdict = match outcome {
+            Some(Ok(())) => Verdict::Passed,
+            Some(Err(StepFailed)) => Verdict::Failed,
+            None => Verdict::Skipped,
+        };
+        if self.leave(&place, &made).await.is_err() && verdict == Verdict::Passed {
+            verdict = Verdict::Failed;
+        }
+        self.steps.publish(Happening::ScenarioEnded { verdict, took: begin.elapsed() });
+        verdict
+    }
+
+    fn place(&self) -> Place {
+        let own = format!("e2e-{}-{}", self.scenario.name, self.run);
+        Place {
+            client: self.target.client(),
+            namespace: self.options.namespace.clone().unwrap_or(own),
+            run: self.run.clone(),
+            owned: self.options.namespace.is_none(),
+        }
+    }
+
+    async fn go(&self, place: &Place, made: &mut Made) -> Result<(), StepFailed> {
+        match &self.scenario.file.expect {
+            Expectation::Refused(because) => self.refused(place, because).await,
+            Expectation::NeverReady(because) => {
+                let deployment = self.deploy(place, made).await?;
+                self.never_ready(&deployment, because).await
+            }
+            Expectation::Ready => {
+                let mut deployment = self.deploy(place, made).await?;
+                self.become_healthy(&deployment).await?;
+                self.prove_all(&deployment, &self.scenario.file.proves).await?;
+                let mut layers = vec![self.scenario.file.values.clone()];
+                for upgrade in &self.scenario.file.upgrades {
+                    layers.push(upgrade.values.clone());
+                    deployment = self.upgrade(deployment, upgrade, &layers, made).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Renders the values so far, one layer over the other, and changes the objects as patches say.
+    fn render(&self, layers: &[serde_json::Map<String, serde_json::Value>], placeholders: &Placeholders, namespace: &str)
+        -> Result<(Values, Vec<Object>), Broken>
+    {
+        let broken = |error: &dyn std::error::Error| Broken::new(chain(error));
+        let mut all = Layers::default();
+        for (index, layer) in layers.iter().enumerate() {
+            let filled = placeholders.fill_values(layer).map_err(|error| broken(&error))?;
+            all.value(&format!("values {index} of scenario {}", self.scenario.name), filled.into())
+                .map_err(|error| broken(&error))?;
+        }
+        self.learn_secrets(all.user_values());
+        let values = all.values().map_err(|error| broken(&error))?;
+        let release = Release {
+            name: self.scenario.release().to_owned(),
+            namespace: namespace.to_owned(),
+            kube_version: self.kube_version,
+        };
+        let objects = render(&release, &values).map_err(|error| broken(&error))?;
+        let objects = self.options.patches.apply(objects).map_err(|error| broken(&error))?;
+        Ok((values, objects))
+    }
+
+    /// Hides the passwords of the values from all outputs. The chart's own defaults are no secrets.
+    fn learn_secrets(&self, values: &serde_json::Value) {
+        let secrets = self.steps.events().secrets();
+        let text = |pointer: &str| values.pointer(pointer).and_then(serde_json::Value::as_str).map(str::to_owned);
+        for pointer in ["/secret/password", "/postgresql/auth/password", "/postgresql/auth/postgresPassword"] {
+            text(pointer).iter().for_each(|password| secrets.learn(password));
+        }
+        text("/server/basicAuth/authString").iter().for_each(|credentials| secrets.learn_credentials(credentials));
+    }
+
+    async fn refused(&self, place: &Place, because: &Because) -> Result<(), StepFailed> {
+        self.steps
+            .make("refused at render", Clone::clone, |_| async {
+                let layers = [self.scenario.file.values.clone()];
+                match self.render(&layers, &Placeholders::default(), &place.namespace) {
+                    Ok(_) => Err(Broken::new("the chart takes values that it must refuse")
+                        .expected(&because.because, "objects")),
+                    Err(broken) if broken.cause().contains(&because.because) => Ok(broken.cause().to_owned()),
+                    Err(broken) => Err(Broken::new("the chart refuses the values for another reason")
+                        .expected(&because.because, broken.cause())),
+                }
+            })
+            .await
+            .map(drop)
+    }
+
+    async fn deploy(&self, place: &Place, made: &mut Made) -> Result<Deployment, StepFailed> {
+        let placeholders = Placeholders::default();
+        made.namespace = true;
+        let prepared = self
+            .steps
+            .make("prepare", |count: &usize| prepared_text(*count), |_| self.prepare(place, &placeholders))
+            .await;
+        made.secrets = self.scenario.file.requires.secrets.iter().map(|secret| secret.name.clone()).collect();
+        prepared?;
+        let rendered = self
+            .steps
+            .make("render", |(_, objects): &(Values, Vec<Object>)| format!("{} objects", objects.len()), |_| async {
+                self.render(&[self.scenario.file.values.clone()], &placeholders, &place.namespace)
+            })
+            .await?;
+        let (values, objects) = rendered;
+        made.objects.clone_from(&objects);
+        self.apply("deploy", place, &objects, &[]).await?;
+        Ok(self.deployment(place, values, objects))
+    }
+
+    fn deployment(&self, place: &Place, values: Values, objects: Vec<Object>) -> Deployment {
+        let image = &values.global.prefect.image;
+        let credentials = self.scenario.file.proves.iter().find_map(|proof| match proof {
+            Proof::BasicAuth { auth_string } => Some(auth_string.clone()),
+            _ => None,
+        });
+        let auth = &values.server.basic_auth;
+        let from_values = (auth.enabled && auth.existing_secret.is_empty()).then(|| auth.auth_string.clone());
+        Deployment {
+            place: place.clone(),
+            image: format!("{}:{}", image.repository, image.prefect_tag),
+            credentials: credentials.or(from_values),
+            values,
+            objects,
+        }
+    }
+
+    async fn prepare(&self, place: &Place, placeholders: &Placeholders) -> Result<usize, Broken> {
+        place.create(&self.scenario.name).await?;
+        let secrets = &self.scenario.file.requires.secrets;
+        for secret in secrets {
+            let mut data = Vec::new();
+            for (key, text) in &secret.data {
+                let filled = placeholders.fill(text).map_err(|error| Broken::new(error.to_string()))?;
+                self.steps.events().secrets().learn_credentials(&filled);
+                data.push((key.clone(), filled));
+            }
+            place.create_secret(&secret.name, &data).await?;
+        }
+        Ok(secrets.len())
+    }
+
+    async fn apply(&self, step: &str, place: &Place, objects: &[Object], before: &[Object]) -> Result<(), StepFailed> {
+        self.steps.publish(Happening::Rendered { objects: without_secrets(objects) });
+        self.steps
+            .make(step, |count: &usize| format!("{count} objects"), |_| place.apply(objects, before))
+            .await
+            .map(drop)
+    }
+
+    async fn become_healthy(&self, deployment: &Deployment) -> Result<(), StepFailed> {
+        let patience = self.options.patience;
+        self.steps
+            .make("healthy through the Service", |()| String::new(), |progress| async move {
+                health::become_healthy(deployment, patience, &progress).await
+            })
+            .await
+    }
+
+    async fn never_ready(&self, deployment: &Deployment, because: &Because) -> Result<(), StepFailed> {
+        let patience = self.options.patience;
+        self.steps
+            .make("never ready", Clone::clone, |progress| async move {
+                fails_because(deployment, &because.because, patience, &progress).await
+            })
+            .await
+            .map(drop)
+    }
+
+    /// Everything that holds of every deployment, then what the scenario is for.
+    async fn prove_all(&self, deployment: &Deployment, proofs: &[Proof]) -> Result<(), StepFailed> {
+        let patience = self.options.patience;
+        let steps = &self.steps;
+        let exactly = proofs.iter().find_map(|proof| match proof {
+            Proof::Replicas(count) => Some(*count),
+            _ => None,
+        });
+        steps
+            .check("replicas", |progress| async move {
+                replicas::ready(deployment, exactly, patience, &progress).await
+            })
+            .await?;
+        steps.check("health through the Service", |_| health::through_the_service(deployment)).await?;
+        steps.check("health by port-forward", |_| health::by_port_forward(deployment)).await?;
+        steps.check("health from a second pod", |_| neighbour::by_dns(deployment)).await?;
+        steps.check("file system", |_| filesystem::honoured(deployment)).await?;
+        steps.check("settings", |_| settings::agree(deployment)).await?;
+        steps.check("UI over HTTP", |_| ui::over_http(deployment)).await?;
+        steps.check("probes", |_| probes::answer(deployment)).await?;
+        if deployment.values.ingress.enabled {
+            let embedded = self.target.kind() == "embedded";
+            steps.check("ingress", |_| ingress::routes(deployment, embedded)).await?;
+        }
+        if deployment.values.server.autoscaling.enabled && !deployment.values.sqlite.enabled {
+            steps.check("autoscaling", |_| autoscaling::configured(deployment)).await?;
+        }
+        for proof in proofs {
+            self.prove_one(deployment, proof).await?;
+        }
+        Ok(())
+    }
+
+    async fn prove_one(&self, deployment: &Deployment, proof: &Proof) -> Result<(), StepFailed> {
+        let (steps, patience) = (&self.steps, self.options.patience);
+        match proof {
+            // counted with everything else
+            Proof::Replicas(_) => Ok(()),
+            Proof::DataSurvives(survival) => {
+                steps
+                    .check("data survives", |progress| async move {
+                        survival::outlives(deployment, survival, patience, &progress).await
+                    })
+                    .await
+            }
+            Proof::BasicAuth { auth_string } => {
+                steps.check("basic auth", |_| basic_auth::enforced(deployment, auth_string)).await
+            }
+            Proof::DatabaseRows => steps.check("database rows", |_| database::rows(deployment)).await,
+            Proof::DatabaseTls => Ok(()),
+            Proof::BackgroundServices => {
+                steps
+                    .check("background services", |progress| async move {
+                        background_services::schedule(deployment, patience, &progress).await
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// Rolls out changed values; the data of before must be there after.
+    async fn upgrade(
+        &self,
+        before: Deployment,
+        upgrade: &Upgrade,
+        layers: &[serde_json::Map<String, serde_json::Value>],
+        made: &mut Made,
+    ) -> Result<Deployment, StepFailed> {
+        let place = before.place.clone();
+        let patience = self.options.patience;
+        let steps = &self.steps;
+        let run = steps
+            .make("write before the upgrade", |_| upgrade.description.clone(), |_| async {
+                Prefect::connect(&before).await?.write_flow_run("prefect-e2e-before").await
+            })
+            .await?;
+        let placeholders = Placeholders::default();
+        let (values, objects) = steps
+            .make("render the upgrade", |(_, objects): &(Values, Vec<Object>)| format!("{} objects", objects.len()), |_| async {
+                self.render(layers, &placeholders, &place.namespace)
+            })
+            .await?;
+        made.objects.extend(objects.iter().cloned());
+        self.apply("roll out the upgrade", &place, &objects, &before.objects).await?;
+        let after = self.deployment(&place, values, objects);
+        steps
+            .check("rollout", |progress| {
+                let after = &after;
+                async move { crate::check::rollout::complete(after, patience, &progress).await }
+            })
+            .await?;
+        steps
+            .make("data of before the upgrade", |()| "the flow run is still there".into(), |_| async {
+                Prefect::connect(&after).await?.find_flow_run(&run).await
+            })
+            .await?;
+        self.prove_all(&after, &[]).await?;
+        Ok(after)
+    }
+
+    async fn leave(&self, place: &Place, made: &Made) -> Result<(), StepFailed> {
+        if !made.namespace {
+            return Ok(());
+        }
+        if self.options.keep {
+            let kubectl = format!("kubectl {} --namespace {}", self.target.kubectl(), place.namespace);
+            self.steps.publish(Happening::Note { message: format!("kept: {kubectl} get all") });
+            return Ok(());
+        }
+        let removal = tokio::time::timeout(self.options.patience, place.remove(&made.objects, &made.secrets));
+        self.steps
+            .make("clean up", |()| String::new(), |_| async {
+                removal.await.unwrap_or_else(|_| Err(Broken::new("what the scenario made is not gone in time")))
+            })
+            .await
+    }
+}
+
+fn prepared_text(secrets: usize) -> String {
+    match secrets {
+        0 => "a namespace".into(),
+        1 => "a namespace and a Secret".into(),
+        count => format!("a namespace and {count} Secrets"),
+    }
+}
+
+/// Waits until the reason shows while the deployment is not healthy; a healthy answer ends the wait.
+async fn fails_because(
+    deployment: &Deployment,
+    reason: &str,
+    patience: Duration,
+    progress: &Progress,
+) -> Result<String, Broken> {
+    let begin = Instant::now();
+    let mut seen: Option<(Instant, String)> = None;
+    while begin.elapsed() < patience {
+        if health::ask(deployment, "/api/health").await.is_ok_and(|answer| answer.status == 200) {
+            return Err(Broken::new("the deployment became healthy although it must not")
+                .expected(reason, "200 from /api/health through the Service"));
+        }
+        let diagnosis = Diagnosis::of(&deployment.place).await;
+        let text = diagnosis.text();
+        if seen.is_none() {
+            let line = text.lines().find(|line| line.contains(reason)).map(|line| line.trim().chars().take(200).collect());
+            seen = line.map(|line| (Instant::now(), line));
+        }
+        match &seen {
+            // a reason that passes is none: it must still keep the deployment from getting ready
+            Some((since, line)) if since.elapsed() > Duration::from_secs(3) => return Ok(line.clone()),
+            Some((_, line)) => progress.say(line),
+            None => progress.say(diagnosis.cause().map(|cause| cause.message).unwrap_or_default()),
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let diagnosis = Diagnosis::of(&deployment.place).await;
+    let found = diagnosis.cause().map(|cause| cause.message).unwrap_or_else(|| "nothing that is wrong".into());
+    Err(Broken::new("the deployment is not healthy, but not for the reason that the scenario names")
+        .expected(reason, found)
+        .details(diagnosis.details()))
+}
+
+/// The objects as YAML, the contents of Secrets left out.
+fn without_secrets(objects: &[Object]) -> String {
+    let shown: Vec<Object> = objects.iter().map(hide_content).collect();
+    to_yaml(&shown)
+}
+
+fn hide_content(object: &Object) -> Object {
+    if object.kind() != "Secret" {
+        return object.clone();
+    }
+    let mut document = object.json().clone();
+    for key in ["data", "stringData"] {
+        if let Some(data) = document[key].as_object_mut() {
+            data.values_mut().for_each(|value| *value = "[secret]".into());
+        }
+    }
+    Object::new(document)
+}

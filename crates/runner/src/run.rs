@@ -1,0 +1,251 @@
+//! Many scenarios on one target, several at a time.
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+
+use prefect_e2e_renderer::KubeVersion;
+use prefect_e2e_scenarios::Scenario;
+use tokio::{sync::Mutex, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    event::{EVENT_VERSION, Events, Happening, Verdict},
+    prove::{ProveOptions, Proving},
+    step::Steps,
+    target::{Target, TargetError},
+};
+
+/// How a run goes.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// How many scenarios run at once.
+    pub jobs: usize,
+    /// How each is proven.
+    pub prove: ProveOptions,
+    /// Begin no further scenario once one has failed.
+    pub fail_fast: bool,
+    /// How often a failed scenario is tried again.
+    pub retries: usize,
+    /// The arguments after `prefect-e2e run SCENARIO` that repeat a scenario as it was run.
+    pub rerun_arguments: String,
+}
+
+/// How many scenarios ended how.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// They passed, at once or when tried again.
+    pub passed: Vec<String>,
+    /// They failed.
+    pub failed: Vec<String>,
+    /// They were not run, or broken off.
+    pub skipped: Vec<String>,
+}
+
+/// The number of scenarios that run at once by default: they wait for their servers' boots, which are
+/// bound by CPU, so that two a core keep every core busy; each needs up to 1 GiB of memory.
+#[must_use]
+pub fn default_jobs() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let available = memory.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib: usize = available.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(usize::MAX);
+    (2 * cores).min(kib / (1024 * 1024)).max(1)
+}
+
+/// A name for a run that no other has.
+#[must_use]
+pub fn run_id() -> String {
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    id[..6].to_owned()
+}
+
+/// Puts the scenarios that take longest first, so that none is left to run alone at the end.
+pub(crate) fn longest_first(scenarios: &mut [Scenario]) {
+    scenarios.sort_by_key(|scenario| std::cmp::Reverse(scenario.expected_boots()));
+}
+
+/// Proves `scenarios` on the target that `connect` gives, which is torn down at the end.
+///
+/// # Errors
+/// When the target cannot be used; then no scenario was begun.
+pub async fn run<F>(
+    mut scenarios: Vec<Scenario>,
+    options: RunOptions,
+    events: &Events,
+    stop: &CancellationToken,
+    connect: impl FnOnce() -> F,
+) -> Result<Summary, TargetError>
+where
+    F: Future<Output = Result<Box<dyn Target>, TargetError>>,
+{
+    let begin = Instant::now();
+    let run = run_id();
+    longest_first(&mut scenarios);
+    let names: Vec<String> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
+    let jobs = options.jobs.min(scenarios.len()).max(1);
+    events.publish(None, Happening::RunStarted { version: EVENT_VERSION, run: run.clone(), scenarios: names, jobs });
+    let target: Arc<Box<dyn Target>> = tokio::select! {
+        target = connect() => Arc::new(target?),
+        () = stop.cancelled() => return Ok(Summary { skipped: names_of(scenarios.iter()), ..Summary::default() }),
+    };
+    let kube_version = tell_target(&**target, events, begin).await?;
+    let batch = Arc::new(Batch {
+        queue: Mutex::new(scenarios.into()),
+        summary: Mutex::default(),
+        prove: Arc::new(options.prove.clone()),
+        options,
+        events: events.clone(),
+        stop: stop.clone(),
+        target,
+        kube_version,
+        run,
+    });
+    Batch::work(&batch, jobs).await;
+    let summary = batch.summary().await;
+    if let Some(batch) = Arc::into_inner(batch) {
+        batch.end(begin).await?;
+    }
+    let (passed, failed, skipped) = (summary.passed.len(), summary.failed.len(), summary.skipped.len());
+    events.publish(None, Happening::RunEnded { passed, failed, skipped, took: begin.elapsed() });
+    Ok(summary)
+}
+
+fn names_of<'a>(scenarios: impl Iterator<Item = &'a Scenario>) -> Vec<String> {
+    scenarios.map(|scenario| scenario.name.clone()).collect()
+}
+
+async fn tell_target(target: &dyn Target, events: &Events, begin: Instant) -> Result<KubeVersion, TargetError> {
+    let failed = |source| TargetError::Api { about: target.about(), source: Box::new(source) };
+    let version = target.client().apiserver_version().await.map_err(failed)?;
+    let told = Happening::TargetReady {
+        target: target.kind().to_owned(),
+        about: target.about(),
+        kubernetes: version.git_version.clone(),
+        took: begin.elapsed(),
+    };
+    events.publish(None, told);
+    Ok(version.git_version.parse().unwrap_or_default())
+}
+
+/// The scenarios of a run and what becomes of them.
+struct Batch {
+    queue: Mutex<VecDeque<Scenario>>,
+    summary: Mutex<Summary>,
+    prove: Arc<ProveOptions>,
+    options: RunOptions,
+    events: Events,
+    stop: CancellationToken,
+    target: Arc<Box<dyn Target>>,
+    kube_version: KubeVersion,
+    run: String,
+}
+
+impl Batch {
+    async fn work(batch: &Arc<Self>, jobs: usize) {
+        let mut workers = JoinSet::new();
+        for _ in 0..jobs {
+            let batch = batch.clone();
+            workers.spawn(async move {
+                while let Some(scenario) = batch.next().await {
+                    batch.prove(scenario).await;
+                }
+            });
+        }
+        while workers.join_next().await.is_some() {}
+    }
+
+    async fn next(&self) -> Option<Scenario> {
+        let failed = self.options.fail_fast && !self.summary.lock().await.failed.is_empty();
+        if failed || self.stop.is_cancelled() {
+            return None;
+        }
+        self.queue.lock().await.pop_front()
+    }
+
+    /// Proves a scenario, again when it fails and may be tried again.
+    async fn prove(&self, scenario: Scenario) {
+        let name = scenario.name.clone();
+        let mut verdict = self.attempt(&scenario, 0).await;
+        for attempt in 1..=self.options.retries {
+            if verdict != Verdict::Failed || self.stop.is_cancelled() {
+                break;
+            }
+            self.events.publish(Some(&name), Happening::Note { message: format!("tried again, attempt {}", attempt + 1) });
+            if self.attempt(&scenario, attempt).await == Verdict::Passed {
+                verdict = Verdict::Flaky;
+                self.events.publish(Some(&name), Happening::Note { message: "flaky: it passed when tried again".into() });
+            }
+        }
+        let mut summary = self.summary.lock().await;
+        match verdict {
+            Verdict::Passed | Verdict::Flaky => summary.passed.push(name),
+            Verdict::Failed => summary.failed.push(name),
+            Verdict::Skipped => summary.skipped.push(name),
+        }
+    }
+
+    async fn attempt(&self, scenario: &Scenario, attempt: usize) -> Verdict {
+        let rerun = format!("prefect-e2e run {}{}", scenario.name, self.options.rerun_arguments);
+        // a namespace of an earlier attempt may still be ending
+        let run = if attempt == 0 { self.run.clone() } else { format!("{}-{attempt}", self.run) };
+        let proving = Proving {
+            scenario: scenario.clone(),
+            options: self.prove.clone(),
+            target: self.target.clone(),
+            kube_version: self.kube_version,
+            run,
+            steps: Steps::new(self.events.clone(), &scenario.name, rerun),
+            stop: self.stop.clone(),
+        };
+        proving.prove().await
+    }
+
+    /// What became of the scenarios; those never begun count as skipped.
+    async fn summary(&self) -> Summary {
+        let mut summary = self.summary.lock().await.clone();
+        summary.skipped.extend(names_of(self.queue.lock().await.iter()));
+        summary
+    }
+
+    async fn end(self, begin: Instant) -> Result<(), TargetError> {
+        if let Some(seconds) = self.target.cpu_seconds().await {
+            self.events.publish(None, Happening::Note { message: cpu_note(seconds, begin) });
+        }
+        match Arc::into_inner(self.target) {
+            Some(target) => target.tear_down().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// How well the run used the machine: its time against what the pods' work alone would take.
+fn cpu_note(seconds: f64, begin: Instant) -> String {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    #[expect(clippy::cast_precision_loss, reason = "a machine has few cores")]
+    let ideal = seconds / cores as f64;
+    let ratio = begin.elapsed().as_secs_f64() / ideal.max(0.001);
+    format!("pods used {seconds:.1} s of CPU; the run took {ratio:.2} times what {cores} cores need for that")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_identifiers_fit_labels_and_differ() {
+        let (one, other) = (run_id(), run_id());
+        assert_ne!(one, other);
+        assert!(one.len() == 6 && one.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    }
+
+    #[test]
+    fn scenarios_with_more_boots_start_first() {
+        let scenario = |name: &str, text: &str| prefect_e2e_scenarios::parse(name, name, text).unwrap();
+        let mut scenarios = vec![
+            scenario("refused", "description: x\nexpect: {refused: {because: y}}\n"),
+            scenario("one-boot", "description: x\n"),
+            scenario("two-boots", "description: x\nproves: [{dataSurvives: {deleting: [server]}}]\n"),
+        ];
+        longest_first(&mut scenarios);
+        assert_eq!(names_of(scenarios.iter()), ["two-boots", "one-boot", "refused"]);
+    }
+}

@@ -1,0 +1,102 @@
+//! The steps of a scenario: each is told when it begins, what it sees, and how it ends.
+
+use std::{future::Future, time::Instant};
+
+use crate::{
+    check::{Broken, Seen, Verdict},
+    event::{Events, Happening, Outcome},
+};
+
+/// Runs the steps of one scenario and publishes them.
+pub(crate) struct Steps {
+    events: Events,
+    scenario: String,
+    rerun: String,
+}
+
+/// Says what a step sees at the moment.
+#[derive(Clone)]
+pub(crate) struct Progress {
+    events: Events,
+    scenario: String,
+    step: String,
+}
+
+/// A step has failed, which was published.
+#[derive(Debug, Clone)]
+pub(crate) struct StepFailed;
+
+impl Steps {
+    /// Steps of `scenario`, which the command `rerun` runs again.
+    pub(crate) fn new(events: Events, scenario: &str, rerun: String) -> Self {
+        Self { events, scenario: scenario.to_owned(), rerun }
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
+    }
+
+    pub(crate) fn publish(&self, what: Happening) {
+        self.events.publish(Some(&self.scenario), what);
+    }
+
+    /// Runs a step that gives a value; `seen` says what was seen, in a line.
+    pub(crate) async fn make<T, F>(
+        &self,
+        step: &str,
+        seen: impl FnOnce(&T) -> String,
+        work: impl FnOnce(Progress) -> F,
+    ) -> Result<T, StepFailed>
+    where
+        F: Future<Output = Result<T, Broken>>,
+    {
+        let begin = self.begin(step);
+        let result = work(self.progress(step)).await;
+        let (outcome, result) = match result {
+            Ok(value) => (Outcome::Passed { seen: seen(&value) }, Ok(value)),
+            Err(broken) => (self.failed(broken), Err(StepFailed)),
+        };
+        self.end(step, outcome, begin);
+        result
+    }
+
+    /// Runs a check.
+    pub(crate) async fn check<F>(&self, step: &str, work: impl FnOnce(Progress) -> F) -> Result<(), StepFailed>
+    where
+        F: Future<Output = Seen>,
+    {
+        let begin = self.begin(step);
+        let (outcome, result) = match work(self.progress(step)).await {
+            Ok(Verdict::Holds(seen)) => (Outcome::Passed { seen }, Ok(())),
+            Ok(Verdict::Skipped(reason)) => (Outcome::Skipped { reason }, Ok(())),
+            Err(broken) => (self.failed(broken), Err(StepFailed)),
+        };
+        self.end(step, outcome, begin);
+        result
+    }
+
+    fn progress(&self, step: &str) -> Progress {
+        Progress { events: self.events.clone(), scenario: self.scenario.clone(), step: step.to_owned() }
+    }
+
+    fn begin(&self, step: &str) -> Instant {
+        self.publish(Happening::StepStarted { step: step.to_owned() });
+        Instant::now()
+    }
+
+    fn end(&self, step: &str, outcome: Outcome, begin: Instant) {
+        self.publish(Happening::StepEnded { step: step.to_owned(), outcome, took: begin.elapsed() });
+    }
+
+    fn failed(&self, broken: Broken) -> Outcome {
+        Outcome::Failed(Box::new(broken.into_failure(self.rerun.clone())))
+    }
+}
+
+impl Progress {
+    /// Says what is seen, in a line.
+    pub(crate) fn say(&self, message: impl Into<String>) {
+        let what = Happening::StepProgress { step: self.step.clone(), message: message.into() };
+        self.events.publish(Some(&self.scenario), what);
+    }
+}

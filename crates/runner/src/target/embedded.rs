@@ -1,0 +1,112 @@
+//! The embedded cluster, started by the run and gone with it.
+
+use std::{io, net::SocketAddr, path::PathBuf};
+
+use async_trait::async_trait;
+use prefect_e2e_images::{ImageStore, PullProgress};
+use prefect_e2e_local_cluster::{CONTEXT, Cluster, ClusterOptions, write_kubeconfig};
+use tempfile::TempDir;
+use tokio::sync::broadcast;
+
+use super::{Target, TargetError};
+use crate::event::{Events, Happening};
+
+/// An embedded cluster of this run.
+pub struct Embedded {
+    cluster: Cluster,
+    client: kube::Client,
+    why: String,
+    kubeconfig: PathBuf,
+    _directory: TempDir,
+}
+
+/// The program that becomes the cluster's process: this one, or `prefect-e2e` beside the tests' programs.
+///
+/// # Errors
+/// When the path of this program cannot be read.
+pub fn program() -> io::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let directory = own.parent().filter(|directory| directory.ends_with("deps"));
+    let beside = directory.and_then(|directory| directory.parent()).map(|directory| directory.join("prefect-e2e"));
+    Ok(beside.filter(|path| path.is_file()).unwrap_or(own))
+}
+
+impl Embedded {
+    /// Starts a cluster; the making of its images is told to `events`.
+    ///
+    /// # Errors
+    /// When the kernel forbids namespaces, or the cache of images cannot be used.
+    pub async fn start(events: &Events, why: &str) -> Result<Self, TargetError> {
+        let own = program().map_err(|source| TargetError::File { path: "/proc/self/exe".into(), source })?;
+        let images = ImageStore::open(None)?.guarded_by(own.clone());
+        let cluster = Cluster::start(ClusterOptions { executable: own, images, port: None }).await?;
+        tokio::spawn(tell_pulls(cluster.pull_progress(), events.clone()));
+        let directory = tempfile::Builder::new()
+            .prefix("prefect-e2e-")
+            .tempdir()
+            .map_err(|source| TargetError::File { path: std::env::temp_dir(), source })?;
+        let kubeconfig = directory.path().join("kubeconfig");
+        write_kubeconfig(&kubeconfig, &cluster.kubeconfig())?;
+        let client = cluster.client().await?;
+        Ok(Self { cluster, client, why: why.to_owned(), kubeconfig, _directory: directory })
+    }
+
+    /// The port of the API server on 127.0.0.1.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.cluster.address()
+    }
+
+    /// The process identifier of the cluster's outermost process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.cluster.pid()
+    }
+
+    /// The kubeconfig of the cluster's administrator.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &std::path::Path {
+        &self.kubeconfig
+    }
+}
+
+#[async_trait]
+impl Target for Embedded {
+    fn kind(&self) -> &'static str {
+        "embedded"
+    }
+
+    fn about(&self) -> String {
+        format!("the embedded cluster, {}", self.why)
+    }
+
+    fn client(&self) -> kube::Client {
+        self.client.clone()
+    }
+
+    fn kubectl(&self) -> String {
+        format!("--kubeconfig {} --context {CONTEXT}", self.kubeconfig.display())
+    }
+
+    async fn expose(&self, port: u16) -> Result<Option<SocketAddr>, TargetError> {
+        Ok(Some(self.cluster.expose(port).await?))
+    }
+
+    async fn tear_down(self: Box<Self>) -> Result<(), TargetError> {
+        Ok(self.cluster.stop().await?)
+    }
+}
+
+async fn tell_pulls(mut pulls: broadcast::Receiver<PullProgress>, events: Events) {
+    loop {
+        let (message, done) = match pulls.recv().await {
+            Ok(PullProgress::Started { reference }) => (format!("making the image {reference}, once"), false),
+            Ok(PullProgress::Waiting) => ("waiting for another program that makes the same image".into(), false),
+            Ok(PullProgress::Step { message }) => (message, false),
+            Ok(PullProgress::Done { reference, about }) => (format!("made the image {reference}: {about}"), true),
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => continue,
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        events.publish(None, Happening::Image { message, done });
+    }
+}
