@@ -4,5 +4,6 @@
 pub mod event;
 pub mod exit_code;
 mod secrecy;
+pub mod sink;
 
 pub use secrecy::Secrets;
