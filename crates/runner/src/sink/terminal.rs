@@ -1,0 +1,493 @@
+//! The run as a person sees it on a terminal: what each scenario does now while it runs, then a table,
+//! the failures and a summary.
+
+use std::{
+    io::{self, IsTerminal as _, Write},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    event::{Event, Failure, Happening, Outcome, Sink, Verdict},
+    sink::{
+        live::LiveView,
+        paint::Paint,
+        record::{Keep, RunRecord, ScenarioRecord},
+        trouble::Trouble,
+        wording,
+    },
+};
+
+/// More lines of one detail of a failure than this are shown only when asked for.
+const MOST_DETAIL_LINES: usize = 30;
+
+/// How the terminal is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Running scenarios are redrawn in place on stderr.
+    Live,
+    /// Lines are only ever added.
+    Plain,
+}
+
+/// How much is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// The failures and the summary.
+    Quiet,
+    /// The ends of steps and scenarios, too.
+    #[default]
+    Normal,
+    /// Everything: images, what each step sees on its way, whole logs.
+    Verbose,
+}
+
+/// How the terminal is used, and how much is shown.
+#[derive(Debug, Clone, Copy)]
+pub struct TerminalOptions {
+    /// How the terminal is used.
+    pub mode: Mode,
+    /// How much is shown.
+    pub verbosity: Verbosity,
+    /// Whether colours are used.
+    pub colour: bool,
+}
+
+impl TerminalOptions {
+    /// What suits this process's stderr and environment: live on a terminal unless `CI` is set or `TERM`
+    /// is `dumb`; colours there unless `NO_COLOR` is set (<https://no-color.org>), and elsewhere when
+    /// `CLICOLOR_FORCE` is.
+    #[must_use]
+    pub fn of_process(verbosity: Verbosity) -> Self {
+        Self::fitting(
+            io::stderr().is_terminal(),
+            |name| std::env::var(name).ok(),
+            verbosity,
+        )
+    }
+
+    fn fitting(is_terminal: bool, variable: impl Fn(&str) -> Option<String>, verbosity: Verbosity) -> Self {
+        let set = |name| variable(name).is_some_and(|value| !value.is_empty());
+        let on = |name| variable(name).is_some_and(|value| !["", "0", "false"].contains(&value.as_str()));
+        let is_dumb = variable("TERM").is_some_and(|term| term == "dumb");
+        let is_live = is_terminal && !on("CI") && !is_dumb && verbosity != Verbosity::Quiet;
+        Self {
+            mode: if is_live { Mode::Live } else { Mode::Plain },
+            verbosity,
+            colour: !set("NO_COLOR") && (is_terminal && !is_dumb || on("CLICOLOR_FORCE")),
+        }
+    }
+}
+
+/// Shows a run on a terminal.
+pub struct Terminal {
+    verbosity: Verbosity,
+    paint: Paint,
+    live: Option<LiveView>,
+    out: Box<dyn Write + Send>,
+    trouble: Trouble,
+    record: RunRecord,
+}
+
+impl Terminal {
+    /// Shows a run by lines on `out`, and in [`Mode::Live`] what is running on stderr below them.
+    #[must_use]
+    pub fn new(options: TerminalOptions, out: Box<dyn Write + Send>) -> Self {
+        let paint = Paint::new(options.colour);
+        Self {
+            verbosity: options.verbosity,
+            paint,
+            live: (options.mode == Mode::Live).then(|| LiveView::on_stderr(paint)),
+            out,
+            trouble: Trouble::with("to the terminal"),
+            record: RunRecord::keeping(Keep::Outcomes),
+        }
+    }
+
+    fn print(&mut self, lines: &str) {
+        if !self.trouble.none() {
+            return;
+        }
+        let out = &mut self.out;
+        let mut write = || writeln!(out, "{lines}").and_then(|()| out.flush());
+        let written = match &self.live {
+            Some(live) => live.above(write),
+            None => write(),
+        };
+        self.trouble.check(written);
+    }
+
+    /// A line about a scenario; the names are a column.
+    fn print_of(&mut self, scenario: &str, line: &str) {
+        let width = self.name_width();
+        let name = self.paint.bold(format!("{scenario:<width$}"));
+        self.print(&format!("{name}  {line}"));
+    }
+
+    fn name_width(&self) -> usize {
+        self.record
+            .names
+            .iter()
+            .map(|name| name.chars().count())
+            .max()
+            .unwrap_or(0)
+    }
+
+    fn show_run_event(&mut self, what: &Happening) {
+        let is_verbose = self.verbosity == Verbosity::Verbose;
+        match what {
+            Happening::RunStarted {
+                run, scenarios, jobs, ..
+            } => {
+                let scenarios = wording::count(scenarios.len(), "scenario");
+                self.print(&self.paint.dim(format!("run {run}: {scenarios}, {jobs} at once")));
+            }
+            Happening::TargetReady {
+                target,
+                about,
+                kubernetes,
+                took,
+            } => {
+                let took = wording::duration(*took);
+                let line = format!(
+                    "{target}: {}; Kubernetes {kubernetes}, {took}",
+                    wording::one_line(about)
+                );
+                self.print(&self.paint.dim(line));
+            }
+            Happening::Image { message, done } if is_verbose || *done => {
+                self.print(&self.paint.dim(format!("image: {}", wording::one_line(message))));
+            }
+            Happening::Note { message } => self.print(&format!("note: {}", wording::one_line(message))),
+            _ => {}
+        }
+    }
+
+    fn show_scenario_event(&mut self, scenario: &str, what: &Happening) {
+        let is_verbose = self.verbosity == Verbosity::Verbose;
+        match what {
+            Happening::ScenarioStarted {
+                description,
+                namespace,
+            } if is_verbose => {
+                let place = if namespace.is_empty() {
+                    String::new()
+                } else {
+                    format!(" (in {namespace})")
+                };
+                let line = format!("begins: {}{place}", wording::one_line(description));
+                self.print_of(scenario, &self.paint.dim(line));
+            }
+            Happening::StepProgress { step, message } if is_verbose => {
+                self.print_of(
+                    scenario,
+                    &self
+                        .paint
+                        .dim(format!("· {step}  {}", wording::one_line(message))),
+                );
+            }
+            Happening::StepEnded { step, outcome, took } if self.shows_step(outcome) => {
+                self.print_of(scenario, &self.step_line(step, outcome, *took));
+            }
+            Happening::Artifact { about, path } if is_verbose => {
+                self.print_of(scenario, &self.paint.dim(format!("{about}: {path}")));
+            }
+            Happening::Note { message } => {
+                self.print_of(scenario, &format!("note: {}", wording::one_line(message)));
+            }
+            Happening::ScenarioEnded { verdict, took } => {
+                self.print_of(scenario, &self.verdict_line(scenario, *verdict, *took));
+            }
+            _ => {}
+        }
+    }
+
+    /// In the live mode the steps are seen where they run; what failed is worth a line that stays.
+    fn shows_step(&self, outcome: &Outcome) -> bool {
+        self.live.is_none() || self.verbosity == Verbosity::Verbose || matches!(outcome, Outcome::Failed(_))
+    }
+
+    fn step_line(&self, step: &str, outcome: &Outcome, took: Duration) -> String {
+        let mark = self.paint.outcome(outcome, wording::mark(outcome));
+        let remark = wording::one_line(wording::remark(outcome));
+        let line = format!(
+            "{mark} {step}  {}  {}",
+            self.paint.dim(wording::duration(took)),
+            remark
+        );
+        line.trim_end().to_owned()
+    }
+
+    fn verdict_line(&self, scenario: &str, verdict: Verdict, took: Duration) -> String {
+        let word = self
+            .paint
+            .verdict(verdict, &wording::verdict(verdict).to_uppercase());
+        let steps = self
+            .record
+            .scenario(scenario)
+            .map_or(0, |scenario| scenario.steps.len());
+        if steps == 0 {
+            return word;
+        }
+        let steps = self.paint.dim(wording::count(steps, "step"));
+        format!("{word}  {}  {steps}", wording::duration(took))
+    }
+
+    fn show_end(&mut self) {
+        if let Some(live) = &self.live {
+            live.clear();
+        }
+        let mut text = String::new();
+        if self.verbosity > Verbosity::Quiet {
+            text.push('\n');
+            text.push_str(&self.table());
+        }
+        for failure in self.failures() {
+            text.push('\n');
+            text.push_str(&failure);
+        }
+        if let Some(totals) = self.record.totals {
+            let line = wording::totals(totals.passed, totals.failed, totals.skipped);
+            let verdict = if totals.failed > 0 {
+                Verdict::Failed
+            } else {
+                Verdict::Passed
+            };
+            let took = self.paint.dim(format!("in {}", wording::duration(totals.took)));
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            text.push_str(&format!("{} {took}", self.paint.verdict(verdict, &line)));
+        }
+        self.print(&text);
+    }
+
+    fn failures(&self) -> Vec<String> {
+        let mut texts = Vec::new();
+        for (name, scenario) in self.record.scenarios() {
+            for step in &scenario.earlier_failures {
+                let title = format!("{name}: {} (an earlier attempt)", step.name);
+                texts.extend(
+                    step.failure()
+                        .map(|failure| self.failure(Verdict::Flaky, &title, failure)),
+                );
+            }
+            for (step, failure) in scenario.failures() {
+                texts.push(self.failure(Verdict::Failed, &format!("{name}: {}", step.name), failure));
+            }
+        }
+        texts
+    }
+
+    fn table(&self) -> String {
+        let rows: Vec<_> = self.record.names.iter().map(|name| self.row(name)).collect();
+        let heads = ["SCENARIO", "VERDICT", "TIME", "STEPS"].map(str::to_owned);
+        let width = |column: usize| {
+            let cells = rows
+                .iter()
+                .map(|(_, cells)| &cells[column])
+                .chain([&heads[column]]);
+            cells
+                .map(|cell| console::measure_text_width(cell))
+                .max()
+                .unwrap_or(0)
+        };
+        let widths = [width(0), width(1), width(2)];
+        let line = |[name, verdict, time, steps]: &[String; 4]| {
+            let [first, second, third] = widths;
+            format!("{name:<first$}  {verdict:<second$}  {time:>third$}  {steps}")
+        };
+        let mut text = self.paint.dim(line(&heads)) + "\n";
+        for (verdict, cells) in &rows {
+            text.push_str(&self.paint.row(*verdict, line(cells).trim_end()));
+            text.push('\n');
+        }
+        text
+    }
+
+    fn row(&self, name: &str) -> (Verdict, [String; 4]) {
+        let record = self.record.scenario(name);
+        let (verdict, took) = record.and_then(|scenario| scenario.ended).unzip();
+        let verdict = verdict.unwrap_or(Verdict::Skipped);
+        let cells = [
+            name.to_owned(),
+            wording::verdict(verdict).to_owned(),
+            took.filter(|took| !took.is_zero())
+                .map(wording::duration)
+                .unwrap_or_default(),
+            record.map(steps_in_words).unwrap_or_default(),
+        ];
+        (verdict, cells)
+    }
+
+    /// A failure, the cause first.
+    fn failure(&self, verdict: Verdict, title: &str, failure: &Failure) -> String {
+        let mut text = format!(
+            "{} {}\n",
+            self.paint.verdict(verdict, "✗"),
+            self.paint.bold(title)
+        );
+        text.push_str(&format!(
+            "  {}\n",
+            self.paint.bold(indented(&failure.cause, "  "))
+        ));
+        let facts = [
+            ("expected", &failure.expected),
+            ("found", &failure.found),
+            ("object", &failure.object),
+        ];
+        for (title, fact) in facts {
+            if !fact.is_empty() {
+                let title = self.paint.dim(format!("{title:<8}"));
+                text.push_str(&format!("  {title}  {}\n", indented(fact, "            ")));
+            }
+        }
+        for detail in &failure.details {
+            text.push_str(&format!(
+                "  {}\n",
+                self.paint.dim(wording::one_line(&detail.title))
+            ));
+            text.push_str(&self.detail_lines(&detail.text));
+        }
+        if !failure.rerun.is_empty() {
+            text.push_str(&format!("  {}     {}\n", self.paint.dim("rerun"), failure.rerun));
+        }
+        text
+    }
+
+    /// The last lines matter most: a program says at its end why it ends.
+    fn detail_lines(&self, detail: &str) -> String {
+        let detail = wording::printable(detail);
+        let lines: Vec<_> = detail.trim_end().lines().collect();
+        let hidden = match self.verbosity {
+            Verbosity::Verbose => 0,
+            _ => lines.len().saturating_sub(MOST_DETAIL_LINES),
+        };
+        let mut text = String::new();
+        if hidden > 0 {
+            let line = format!(
+                "… {} before these; --verbose shows all",
+                wording::count(hidden, "line")
+            );
+            text.push_str(&format!("    {}\n", self.paint.dim(line)));
+        }
+        for line in &lines[hidden..] {
+            text.push_str(&format!("    {line}\n"));
+        }
+        text
+    }
+}
+
+impl Sink for Terminal {
+    fn take(&mut self, event: &Event) {
+        self.record.add(event);
+        if let Some(live) = &self.live {
+            live.take(event, Instant::now());
+        }
+        if matches!(event.what, Happening::RunEnded { .. }) {
+            self.show_end();
+        } else if self.verbosity > Verbosity::Quiet {
+            match &event.scenario {
+                Some(scenario) => self.show_scenario_event(scenario, &event.what),
+                None => self.show_run_event(&event.what),
+            }
+        }
+    }
+}
+
+/// `6 passed, 1 skipped`, or what failed.
+fn steps_in_words(scenario: &ScenarioRecord) -> String {
+    let of = |matching: fn(&Outcome) -> bool| {
+        scenario
+            .steps
+            .iter()
+            .filter(|step| step.ended.as_ref().is_some_and(|(outcome, _)| matching(outcome)))
+            .count()
+    };
+    let passed = of(|outcome| matches!(outcome, Outcome::Passed { .. }));
+    let skipped = of(|outcome| matches!(outcome, Outcome::Skipped { .. }));
+    let mut words = Vec::new();
+    words.extend((passed > 0).then(|| format!("{passed} passed")));
+    words.extend((skipped > 0).then(|| format!("{skipped} skipped")));
+    words.extend(
+        scenario
+            .failures()
+            .map(|(step, _)| format!("{} failed", step.name)),
+    );
+    words.join(", ")
+}
+
+/// `text` whose lines after the first are moved to the column of the first.
+fn indented(text: &str, indent: &str) -> String {
+    wording::printable(text.trim_end()).replace('\n', &format!("\n{indent}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::sink::sample::{self, Paper};
+
+    fn shown(verbosity: Verbosity, colour: bool) -> String {
+        let paper = Paper::default();
+        let options = TerminalOptions {
+            mode: Mode::Plain,
+            verbosity,
+            colour,
+        };
+        let mut terminal = Terminal::new(options, Box::new(paper.clone()));
+        sample::events().iter().for_each(|event| terminal.take(event));
+        paper.text()
+    }
+
+    #[test]
+    fn a_run_is_shown_by_lines() {
+        insta::assert_snapshot!(shown(Verbosity::Normal, false));
+    }
+
+    #[test]
+    fn a_quiet_run_shows_failures_and_the_summary() {
+        insta::assert_snapshot!(shown(Verbosity::Quiet, false));
+    }
+
+    #[test]
+    fn a_verbose_run_shows_what_steps_see() {
+        insta::assert_snapshot!(shown(Verbosity::Verbose, false));
+    }
+
+    #[test]
+    fn colours_change_nothing_but_colours() {
+        let coloured = shown(Verbosity::Normal, true);
+        assert!(coloured.contains("\u{1b}[31m"), "{coloured}");
+        assert_eq!(
+            console::strip_ansi_codes(&coloured),
+            shown(Verbosity::Normal, false)
+        );
+    }
+
+    #[rstest]
+    #[case::terminal(true, &[], Mode::Live, true)]
+    #[case::pipe(false, &[], Mode::Plain, false)]
+    #[case::ci(true, &[("CI", "true")], Mode::Plain, true)]
+    #[case::not_ci(true, &[("CI", "false")], Mode::Live, true)]
+    #[case::no_color(true, &[("NO_COLOR", "1")], Mode::Live, false)]
+    #[case::empty_no_color(true, &[("NO_COLOR", "")], Mode::Live, true)]
+    #[case::dumb(true, &[("TERM", "dumb")], Mode::Plain, false)]
+    #[case::forced(false, &[("CLICOLOR_FORCE", "1")], Mode::Plain, true)]
+    #[case::forbidden(false, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], Mode::Plain, false)]
+    fn the_environment_chooses_the_mode(
+        #[case] is_terminal: bool,
+        #[case] variables: &[(&str, &str)],
+        #[case] mode: Mode,
+        #[case] colour: bool,
+    ) {
+        let variable = |name: &str| {
+            variables
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).into())
+        };
+        let options = TerminalOptions::fitting(is_terminal, variable, Verbosity::Normal);
+        assert_eq!((options.mode, options.colour), (mode, colour));
+    }
+}
