@@ -313,7 +313,7 @@ async fn run(pod: &Arc<RunningPod>, container: &Container, prepared: Prepared) -
     let exit = start_and_wait(pod, container, &prepared, started_at).await;
     pod.running().remove(name);
     terminated.finished_at = Some(Time(Timestamp::now()));
-    let reason = fs::read_to_string(&prepared.spec.error_file).ok();
+    let reason = fs::read_to_string(&prepared.spec.error_file).ok().filter(|reason| !reason.is_empty());
     match (exit, reason) {
         (Ok(_), Some(reason)) => {
             terminated.exit_code = 128;

@@ -4,6 +4,7 @@
 use std::{
     ffi::{CString, OsStr},
     fs::{self, File},
+    io::Write as _,
     os::{fd::AsFd as _, unix::ffi::OsStrExt as _},
     path::{Path, PathBuf},
 };
@@ -32,13 +33,33 @@ pub(crate) fn main(spec: &Path) -> i32 {
             return CANNOT_START;
         }
     };
-    run(&spec).unwrap_or_else(|error| report(&spec, &error))
+    match Records::open(&spec) {
+        Ok(records) => run(&spec, &records).unwrap_or_else(|error| records.tell(&error)),
+        Err(error) => {
+            eprintln!("prefect-e2e: {}", whole_message(&error));
+            CANNOT_START
+        }
+    }
 }
 
-fn report(spec: &ContainerSpec, error: &SandboxError) -> i32 {
-    // the node finds the reason in the file, or nothing if the disk is full
-    let _ = fs::write(&spec.error_file, whole_message(error));
-    CANNOT_START
+/// What the node reads of a container. Open from the beginning: both processes are in the container's
+/// mount namespace, and once the inner one has entered its root, neither finds a file of the node by path.
+struct Records {
+    pid: File,
+    reasons: File,
+}
+
+impl Records {
+    fn open(spec: &ContainerSpec) -> Result<Self, SandboxError> {
+        let make = |path: &Path| File::create(path).trying(|| format!("cannot make {}", path.display()));
+        Ok(Self { pid: make(&spec.pid_file)?, reasons: make(&spec.error_file)? })
+    }
+
+    fn tell(&self, error: &SandboxError) -> i32 {
+        // nowhere is left to tell that the disk is full
+        let _ = (&self.reasons).write_all(whole_message(error).as_bytes());
+        CANNOT_START
+    }
 }
 
 /// Reads a spec written by the node.
@@ -48,7 +69,7 @@ pub(crate) fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, San
     serde_json::from_slice(&text).map_err(|error| failed(error.into()))
 }
 
-fn run(spec: &ContainerSpec) -> Result<i32, SandboxError> {
+fn run(spec: &ContainerSpec, records: &Records) -> Result<i32, SandboxError> {
     process::die_with_parent()?;
     enter_pod(&spec.namespaces)?;
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)
@@ -57,9 +78,9 @@ fn run(spec: &ContainerSpec) -> Result<i32, SandboxError> {
     let root = rootfs::assemble(spec)?;
     let child = process::fork_into(|| match become_first(spec, &root) {
         Ok(never) => match never {},
-        Err(error) => report(spec, &error),
+        Err(error) => records.tell(&error),
     })?;
-    fs::write(&spec.pid_file, child.to_string()).trying(|| "cannot record the container's process".into())?;
+    (&records.pid).write_all(child.to_string().as_bytes()).trying(|| "cannot record the container's process".into())?;
     process::supervise(child, child, false)
 }
 
