@@ -22,6 +22,7 @@ mod replica_set;
 mod scheduler;
 mod service_account;
 mod start;
+mod stateful_set;
 #[cfg(test)]
 mod testing;
 mod volume_binder;

@@ -3,7 +3,7 @@
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use k8s_openapi::api::{
-    apps::v1::{Deployment, ReplicaSet},
+    apps::v1::{Deployment, ReplicaSet, StatefulSet},
     core::v1::{
         ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service,
         ServiceAccount,
@@ -28,6 +28,7 @@ use crate::{
     replica_set::ReplicaSets,
     scheduler::{self, Scheduler},
     service_account::{self, NamespaceDefaults},
+    stateful_set::StatefulSets,
     volume_binder::VolumeBinder,
 };
 
@@ -84,6 +85,7 @@ struct Watches {
     replica_sets: Informer<ReplicaSet>,
     service_accounts: Informer<ServiceAccount>,
     services: Informer<Service>,
+    stateful_sets: Informer<StatefulSet>,
     slices: Informer<EndpointSlice>,
     volumes: Informer<PersistentVolume>,
 }
@@ -102,6 +104,7 @@ impl Watches {
             replica_sets: Informer::new(),
             service_accounts: Informer::new(),
             services: Informer::new(),
+            stateful_sets: Informer::new(),
             slices: Informer::new(),
             volumes: Informer::new(),
         }
@@ -136,6 +139,16 @@ impl Controllers {
         look_at_owner(&watches.deployments, &watches.replica_sets, &queue);
         deployment::look_at_gone_pods(&watches.pods, &watches.replica_sets, &queue);
         self.start(work, Deployments { cluster });
+
+        let (queue, work) = Queue::new();
+        look_at_each(&watches.stateful_sets, &queue);
+        look_at_owner(&watches.stateful_sets, &watches.pods, &queue);
+        self.start(
+            work,
+            StatefulSets {
+                cluster: self.cluster.clone(),
+            },
+        );
     }
 
     fn start_scheduler(&mut self) {
@@ -214,6 +227,7 @@ impl Controllers {
         self.follow(watches.replica_sets);
         self.follow(watches.service_accounts);
         self.follow(watches.services);
+        self.follow(watches.stateful_sets);
         self.follow(watches.slices);
         self.follow(watches.volumes);
     }
