@@ -12,6 +12,7 @@ mod error;
 mod garbage;
 mod hash;
 mod informer;
+mod job;
 mod kinds;
 mod namespace;
 mod owner;

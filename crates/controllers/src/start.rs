@@ -4,6 +4,7 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet, StatefulSet},
+    batch::v1::Job,
     core::v1::{
         ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service,
         ServiceAccount,
@@ -21,6 +22,7 @@ use crate::{
     endpoint::{self, ServiceEndpoints},
     garbage::GarbageCollector,
     informer::Informer,
+    job::Jobs,
     kinds::{self, Kind},
     namespace::{self, Namespaces},
     owner::{look_at_each, look_at_owner},
@@ -78,6 +80,7 @@ struct Watches {
     classes: Informer<StorageClass>,
     deployments: Informer<Deployment>,
     endpoints: Informer<Endpoints>,
+    jobs: Informer<Job>,
     maps: Informer<ConfigMap>,
     namespaces: Informer<Namespace>,
     nodes: Informer<Node>,
@@ -97,6 +100,7 @@ impl Watches {
             classes: Informer::new(),
             deployments: Informer::new(),
             endpoints: Informer::new(),
+            jobs: Informer::new(),
             maps: Informer::new(),
             namespaces: Informer::new(),
             nodes: Informer::new(),
@@ -146,6 +150,16 @@ impl Controllers {
         self.start(
             work,
             StatefulSets {
+                cluster: self.cluster.clone(),
+            },
+        );
+
+        let (queue, work) = Queue::new();
+        look_at_each(&watches.jobs, &queue);
+        look_at_owner(&watches.jobs, &watches.pods, &queue);
+        self.start(
+            work,
+            Jobs {
                 cluster: self.cluster.clone(),
             },
         );
@@ -220,6 +234,7 @@ impl Controllers {
         self.follow(watches.classes);
         self.follow(watches.deployments);
         self.follow(watches.endpoints);
+        self.follow(watches.jobs);
         self.follow(watches.maps);
         self.follow(watches.namespaces);
         self.follow(watches.nodes);
