@@ -24,10 +24,12 @@ mod secrecy;
 mod signals;
 pub mod sink;
 mod step;
+mod suite;
 mod target;
 
 pub use cli::main;
 pub use prove::ProveOptions;
 pub use run::{RunOptions, Summary, default_jobs, run};
 pub use secrecy::Secrets;
+pub use suite::{Proven, Suite};
 pub use target::{Embedded, Remote, Target, TargetError, cluster_program};

@@ -15,7 +15,7 @@ use crate::{
     scenario_args::ScenarioArgs,
     secrecy::Secrets,
     signals::StopSignals,
-    sink::terminal::{Terminal, TerminalOptions, Verbosity},
+    sink::{Terminal, TerminalOptions, Verbosity},
     target::{Embedded, Remote, Target, TargetError},
 };
 
