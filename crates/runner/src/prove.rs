@@ -5,8 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use prefect_e2e_renderer::{KubeVersion, Layers, Object, Release, Values, patch::Patches, render, to_yaml};
+use prefect_e2e_renderer::{KubeVersion, Layers, Object, Release, patch::Patches, render, to_yaml};
 use prefect_e2e_scenarios::{Because, Expectation, Placeholders, Proof, Scenario, Upgrade};
+use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -120,8 +121,8 @@ impl Proving {
     }
 
     /// Renders the values so far, one layer over the other, and changes the objects as patches say.
-    fn render(&self, layers: &[serde_json::Map<String, serde_json::Value>], placeholders: &Placeholders, namespace: &str)
-        -> Result<(Values, Vec<Object>), Broken>
+    fn render(&self, layers: &[Map<String, Value>], placeholders: &Placeholders, namespace: &str)
+        -> Result<(Value, Vec<Object>), Broken>
     {
         let broken = |error: &dyn std::error::Error| Broken::new(chain(error));
         let mut all = Layers::default();
@@ -139,13 +140,14 @@ impl Proving {
         };
         let objects = render(&release, &values).map_err(|error| broken(&error))?;
         let objects = self.options.patches.apply(objects).map_err(|error| broken(&error))?;
+        let values = serde_json::to_value(&values).map_err(|error| broken(&error))?;
         Ok((values, objects))
     }
 
     /// Hides the passwords of the values from all outputs. The chart's own defaults are no secrets.
-    fn learn_secrets(&self, values: &serde_json::Value) {
+    fn learn_secrets(&self, values: &Value) {
         let secrets = self.steps.events().secrets();
-        let text = |pointer: &str| values.pointer(pointer).and_then(serde_json::Value::as_str).map(str::to_owned);
+        let text = |pointer: &str| values.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         for pointer in ["/secret/password", "/postgresql/auth/password", "/postgresql/auth/postgresPassword"] {
             text(pointer).iter().for_each(|password| secrets.learn(password));
         }
@@ -179,7 +181,7 @@ impl Proving {
         prepared?;
         let rendered = self
             .steps
-            .make("render", |(_, objects): &(Values, Vec<Object>)| format!("{} objects", objects.len()), |_| async {
+            .make("render", |(_, objects): &(Value, Vec<Object>)| format!("{} objects", objects.len()), |_| async {
                 self.render(&[self.scenario.file.values.clone()], &placeholders, &place.namespace)
             })
             .await?;
@@ -189,18 +191,20 @@ impl Proving {
         Ok(self.deployment(place, values, objects))
     }
 
-    fn deployment(&self, place: &Place, values: Values, objects: Vec<Object>) -> Deployment {
-        let image = &values.global.prefect.image;
-        let credentials = self.scenario.file.proves.iter().find_map(|proof| match proof {
+    fn deployment(&self, place: &Place, values: Value, objects: Vec<Object>) -> Deployment {
+        let proven = self.scenario.file.proves.iter().find_map(|proof| match proof {
             Proof::BasicAuth { auth_string } => Some(auth_string.clone()),
             _ => None,
         });
-        let auth = &values.server.basic_auth;
-        let from_values = (auth.enabled && auth.existing_secret.is_empty()).then(|| auth.auth_string.clone());
+        let auth = &values["server"]["basicAuth"];
+        let given = auth["authString"].as_str().filter(|_| auth["enabled"] == true && auth["existingSecret"] == "");
+        let credentials = proven.or_else(|| given.map(str::to_owned));
+        let image = &values["global"]["prefect"]["image"];
+        let part = |key: &str| image[key].as_str().unwrap_or_default();
         Deployment {
             place: place.clone(),
-            image: format!("{}:{}", image.repository, image.prefect_tag),
-            credentials: credentials.or(from_values),
+            image: format!("{}:{}", part("repository"), part("prefectTag")),
+            credentials,
             values,
             objects,
         }
@@ -268,11 +272,11 @@ impl Proving {
         steps.check("settings", |_| settings::agree(deployment)).await?;
         steps.check("UI over HTTP", |_| ui::over_http(deployment)).await?;
         steps.check("probes", |_| probes::answer(deployment)).await?;
-        if deployment.values.ingress.enabled {
+        if deployment.is_on("/ingress/enabled") {
             let embedded = self.target.kind() == "embedded";
             steps.check("ingress", |_| ingress::routes(deployment, embedded)).await?;
         }
-        if deployment.values.server.autoscaling.enabled && !deployment.values.sqlite.enabled {
+        if deployment.is_on("/server/autoscaling/enabled") && !deployment.is_on("/sqlite/enabled") {
             steps.check("autoscaling", |_| autoscaling::configured(deployment)).await?;
         }
         for proof in proofs {
@@ -313,7 +317,7 @@ impl Proving {
         &self,
         before: Deployment,
         upgrade: &Upgrade,
-        layers: &[serde_json::Map<String, serde_json::Value>],
+        layers: &[Map<String, Value>],
         made: &mut Made,
     ) -> Result<Deployment, StepFailed> {
         let place = before.place.clone();
@@ -326,7 +330,7 @@ impl Proving {
             .await?;
         let placeholders = Placeholders::default();
         let (values, objects) = steps
-            .make("render the upgrade", |(_, objects): &(Values, Vec<Object>)| format!("{} objects", objects.len()), |_| async {
+            .make("render the upgrade", |(_, objects): &(Value, Vec<Object>)| format!("{} objects", objects.len()), |_| async {
                 self.render(layers, &placeholders, &place.namespace)
             })
             .await?;

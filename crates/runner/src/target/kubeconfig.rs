@@ -26,7 +26,7 @@ impl Remote {
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
         let server = config.cluster_url.to_string();
         let about = format!("context {name} at {server}");
-        let failed = |source| TargetError::Api { about, source: Box::new(source) };
+        let failed = |source| TargetError::Api { about: about.clone(), source: Box::new(source) };
         let client = kube::Client::try_from(config).map_err(&failed)?;
         client.apiserver_version().await.map_err(failed)?;
         Ok(Self { client, context: name, server })
