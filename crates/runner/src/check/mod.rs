@@ -20,7 +20,7 @@ use crate::event::{Detail, Failure};
 
 /// What a check found broken.
 #[derive(Debug, Clone, Default)]
-pub struct Broken {
+pub(crate) struct Broken {
     failure: Box<Failure>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) enum Verdict {
 impl Broken {
     /// Broken for this cause.
     #[must_use]
-    pub fn new(cause: impl Into<String>) -> Self {
+    pub(crate) fn new(cause: impl Into<String>) -> Self {
         Self { failure: Box::new(Failure { cause: cause.into(), ..Failure::default() }) }
     }
 
@@ -80,7 +80,7 @@ impl Broken {
 
     /// The cause in a line.
     #[must_use]
-    pub fn cause(&self) -> &str {
+    pub(crate) fn cause(&self) -> &str {
         &self.failure.cause
     }
 
