@@ -7,17 +7,24 @@
 mod clock;
 mod cluster;
 mod deployment;
+mod endpoint;
 mod error;
+mod garbage;
 mod hash;
 mod informer;
+mod kinds;
+mod namespace;
 mod owner;
 mod pod;
 mod quantity;
 mod queue;
 mod replica_set;
 mod scheduler;
+mod service_account;
 mod start;
+mod stateful_set;
 #[cfg(test)]
 mod testing;
+mod volume_binder;
 
 pub use start::{Options, run};

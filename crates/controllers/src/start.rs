@@ -1,21 +1,39 @@
 //! The controllers together.
 
+use std::{fmt::Debug, sync::Arc, time::Duration};
+
 use k8s_openapi::api::{
-    apps::v1::{Deployment, ReplicaSet},
-    core::v1::{Node, PersistentVolumeClaim, Pod},
+    apps::v1::{Deployment, ReplicaSet, StatefulSet},
+    core::v1::{
+        ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service,
+        ServiceAccount,
+    },
+    discovery::v1::EndpointSlice,
+    storage::v1::StorageClass,
 };
-use kube::Client;
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
 use crate::{
     cluster::Cluster,
-    deployment::Deployments,
+    deployment::{self, Deployments},
+    endpoint::{self, ServiceEndpoints},
+    garbage::GarbageCollector,
     informer::Informer,
+    kinds::{self, Kind},
+    namespace::{self, Namespaces},
     owner::{look_at_each, look_at_owner},
-    queue::Queue,
+    queue::{Queue, Reconciler, Work},
     replica_set::ReplicaSets,
     scheduler::{self, Scheduler},
+    service_account::{self, NamespaceDefaults},
+    stateful_set::StatefulSets,
+    volume_binder::VolumeBinder,
 };
+
+/// The pause before the API is asked again for its kinds.
+const DISCOVERY_PAUSE: Duration = Duration::from_millis(100);
 
 /// What can be set when the controllers start.
 #[derive(Debug, Clone, Default)]
@@ -27,42 +45,197 @@ pub struct Options {
 
 /// Runs all controllers against the API of `client`. Never returns; they end when the future is dropped.
 pub async fn run(client: Client, options: Options) {
-    let cluster = Cluster::new(client);
-    let mut tasks = JoinSet::new();
-    let pods: Informer<Pod> = Informer::new();
-    let replica_sets: Informer<ReplicaSet> = Informer::new();
+    let kinds = discover_patiently(&client).await;
+    let mut controllers = Controllers {
+        cluster: Cluster::new(client),
+        watches: Watches::new(),
+        tasks: JoinSet::new(),
+    };
+    controllers.start_workloads();
+    controllers.start_scheduler();
+    controllers.start_network();
+    controllers.start_storage();
+    controllers.start_namespaces(options, &kinds);
+    // what listens is there: no change is missed
+    controllers.follow_all();
+    while controllers.tasks.join_next().await.is_some() {}
+}
 
-    let deployments: Informer<Deployment> = Informer::new();
+async fn discover_patiently(client: &Client) -> Vec<Arc<Kind>> {
+    loop {
+        match kinds::discover(client).await {
+            Ok(kinds) => return kinds,
+            Err(error) => tracing::warn!(%error, "cannot learn what kinds the API serves; trying again"),
+        }
+        tokio::time::sleep(DISCOVERY_PAUSE).await;
+    }
+}
 
-    let (queue, work) = Queue::new();
-    look_at_each(&deployments, &queue);
-    look_at_owner(&deployments, &replica_sets, &queue);
-    tasks.spawn(work.run(Deployments {
-        cluster: cluster.clone(),
-    }));
+/// The watches that controllers share.
+#[derive(Clone)]
+struct Watches {
+    claims: Informer<PersistentVolumeClaim>,
+    classes: Informer<StorageClass>,
+    deployments: Informer<Deployment>,
+    endpoints: Informer<Endpoints>,
+    maps: Informer<ConfigMap>,
+    namespaces: Informer<Namespace>,
+    nodes: Informer<Node>,
+    pods: Informer<Pod>,
+    replica_sets: Informer<ReplicaSet>,
+    service_accounts: Informer<ServiceAccount>,
+    services: Informer<Service>,
+    stateful_sets: Informer<StatefulSet>,
+    slices: Informer<EndpointSlice>,
+    volumes: Informer<PersistentVolume>,
+}
 
-    let (queue, work) = Queue::new();
-    look_at_each(&replica_sets, &queue);
-    look_at_owner(&replica_sets, &pods, &queue);
-    tasks.spawn(work.run(ReplicaSets {
-        cluster: cluster.clone(),
-    }));
+impl Watches {
+    fn new() -> Self {
+        Self {
+            claims: Informer::new(),
+            classes: Informer::new(),
+            deployments: Informer::new(),
+            endpoints: Informer::new(),
+            maps: Informer::new(),
+            namespaces: Informer::new(),
+            nodes: Informer::new(),
+            pods: Informer::new(),
+            replica_sets: Informer::new(),
+            service_accounts: Informer::new(),
+            services: Informer::new(),
+            stateful_sets: Informer::new(),
+            slices: Informer::new(),
+            volumes: Informer::new(),
+        }
+    }
+}
 
-    let nodes: Informer<Node> = Informer::new();
-    let claims: Informer<PersistentVolumeClaim> = Informer::new();
-    let (queue, work) = Queue::new();
-    scheduler::look_at_pods(&pods, &queue);
-    scheduler::look_after(&nodes, &queue);
-    scheduler::look_after(&claims, &queue);
-    tasks.spawn(work.run(Scheduler {
-        cluster: cluster.clone(),
-    }));
+struct Controllers {
+    cluster: Cluster,
+    watches: Watches,
+    tasks: JoinSet<()>,
+}
 
-    tasks.spawn(claims.follow(cluster.all()));
-    tasks.spawn(nodes.follow(cluster.all()));
-    tasks.spawn(deployments.follow(cluster.all()));
-    tasks.spawn(pods.follow(cluster.all()));
-    tasks.spawn(replica_sets.follow(cluster.all()));
-    let _ = options;
-    while tasks.join_next().await.is_some() {}
+impl Controllers {
+    fn start<R: Reconciler>(&mut self, work: Work<R::Key>, reconciler: R) {
+        self.tasks.spawn(work.run(reconciler));
+    }
+
+    fn start_workloads(&mut self) {
+        let (cluster, watches) = (self.cluster.clone(), self.watches.clone());
+        let (queue, work) = Queue::new();
+        look_at_each(&watches.replica_sets, &queue);
+        look_at_owner(&watches.replica_sets, &watches.pods, &queue);
+        self.start(
+            work,
+            ReplicaSets {
+                cluster: cluster.clone(),
+            },
+        );
+
+        let (queue, work) = Queue::new();
+        look_at_each(&watches.deployments, &queue);
+        look_at_owner(&watches.deployments, &watches.replica_sets, &queue);
+        deployment::look_at_gone_pods(&watches.pods, &watches.replica_sets, &queue);
+        self.start(work, Deployments { cluster });
+
+        let (queue, work) = Queue::new();
+        look_at_each(&watches.stateful_sets, &queue);
+        look_at_owner(&watches.stateful_sets, &watches.pods, &queue);
+        self.start(
+            work,
+            StatefulSets {
+                cluster: self.cluster.clone(),
+            },
+        );
+    }
+
+    fn start_scheduler(&mut self) {
+        let (cluster, watches) = (self.cluster.clone(), self.watches.clone());
+        let (queue, work) = Queue::new();
+        scheduler::look_at_pods(&watches.pods, &queue);
+        scheduler::look_after(&watches.nodes, &queue);
+        scheduler::look_after(&watches.claims, &queue);
+        self.start(work, Scheduler { cluster });
+    }
+
+    fn start_network(&mut self) {
+        let (cluster, watches) = (self.cluster.clone(), self.watches.clone());
+        let (queue, work) = Queue::new();
+        look_at_each(&watches.services, &queue);
+        endpoint::look_at_selecting(&watches.services, &watches.pods, &queue);
+        endpoint::look_at_service_of(&watches.slices, &queue);
+        endpoint::look_at_service_of(&watches.endpoints, &queue);
+        let pods = watches.pods;
+        self.start(work, ServiceEndpoints { cluster, pods });
+    }
+
+    fn start_storage(&mut self) {
+        let (cluster, watches) = (self.cluster.clone(), self.watches.clone());
+        let (queue, work) = Queue::new();
+        VolumeBinder::listen(&watches.claims, &watches.volumes, &watches.classes, &queue);
+        self.start(work, VolumeBinder { cluster });
+    }
+
+    /// What concerns objects of all kinds: the beginning and the end of namespaces, and owners.
+    fn start_namespaces(&mut self, options: Options, kinds: &[Arc<Kind>]) {
+        let (cluster, watches) = (self.cluster.clone(), self.watches.clone());
+        let (queue, work) = Queue::new();
+        service_account::look_at_namespace_of(&watches.namespaces, &queue);
+        service_account::look_at_namespace_of(&watches.service_accounts, &queue);
+        service_account::look_at_namespace_of(&watches.maps, &queue);
+        let root_ca_pem = options.root_ca_pem;
+        self.start(
+            work,
+            NamespaceDefaults {
+                cluster: cluster.clone(),
+                root_ca_pem,
+            },
+        );
+
+        let (gone, namespace_work) = Queue::new();
+        namespace::look_at_leaving(&watches.namespaces, &gone);
+        let (queue, garbage_work) = Queue::new();
+        let collector = GarbageCollector::new(cluster.clone(), kinds.to_vec(), queue);
+        for (kind, informer) in kinds::watches(kinds) {
+            collector.listen(&kind, &informer);
+            namespace::look_when_gone(&watches.namespaces, &informer, &gone);
+            let all = Api::all_with(cluster.client.clone(), &kind.resource);
+            self.tasks.spawn(informer.follow(all));
+        }
+        self.start(garbage_work, collector);
+        self.start(
+            namespace_work,
+            Namespaces {
+                cluster,
+                kinds: kinds.to_vec(),
+            },
+        );
+    }
+
+    fn follow_all(&mut self) {
+        let watches = self.watches.clone();
+        self.follow(watches.claims);
+        self.follow(watches.classes);
+        self.follow(watches.deployments);
+        self.follow(watches.endpoints);
+        self.follow(watches.maps);
+        self.follow(watches.namespaces);
+        self.follow(watches.nodes);
+        self.follow(watches.pods);
+        self.follow(watches.replica_sets);
+        self.follow(watches.service_accounts);
+        self.follow(watches.services);
+        self.follow(watches.stateful_sets);
+        self.follow(watches.slices);
+        self.follow(watches.volumes);
+    }
+
+    fn follow<K>(&mut self, informer: Informer<K>)
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        self.tasks.spawn(informer.follow(self.cluster.all()));
+    }
 }

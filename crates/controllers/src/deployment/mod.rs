@@ -19,10 +19,10 @@ use kube::{
 use crate::{
     cluster::{Cluster, News, writing},
     error::{ReconcileError, gone_is_fine},
-    informer::Key,
-    owner::{self, is_controlled_by, is_deleting},
+    informer::{Informer, Key},
+    owner::{self, controller_of, is_controlled_by, is_deleting},
     pod,
-    queue::{Next, Reconciler},
+    queue::{Next, Queue, Reconciler},
 };
 
 const CONTROLLER: &str = "deployment-controller";
@@ -53,6 +53,20 @@ impl Reconciler for Deployments {
         .advance()
         .await
     }
+}
+
+/// Looks at the deployment of a pod that is gone: to recreate, it waits for that.
+pub(crate) fn look_at_gone_pods(pods: &Informer<Pod>, sets: &Informer<ReplicaSet>, queue: &Queue<Key>) {
+    let (sets, queue) = (sets.clone(), queue.clone());
+    pods.listen(move |change| {
+        if let (Some(pod), None) = (change.before, change.after)
+            && let Some(owner) = controller_of(&pod.metadata)
+            && let Some(set) = sets.get(&Key::new(&pod.namespace().unwrap_or_default(), &owner.name))
+            && let Some(deployment) = controller_of(&set.metadata)
+        {
+            queue.add(Key::new(&set.namespace().unwrap_or_default(), &deployment.name));
+        }
+    });
 }
 
 /// A deployment and its ReplicaSets at one moment.
