@@ -74,9 +74,7 @@ fn content_types(path: &str) -> &'static [&'static str] {
     match path.rsplit('.').next() {
         Some("js" | "mjs") => &["text/javascript", "application/javascript"],
         Some("css") => &["text/css"],
-        Some("svg") => &["image/svg+xml"],
-        Some("ico") => &["image/x-icon", "image/vnd.microsoft.icon"],
-        Some("png") => &["image/png"],
+        // some releases name icons that they do not ship, and answer with their page
         _ => &[""],
     }
 }
