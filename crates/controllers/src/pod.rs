@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use k8s_openapi::{
-    api::core::v1::{Pod, PodCondition, PodTemplateSpec},
+    api::core::v1::{Pod, PodCondition, PodTemplateSpec, Volume},
     apimachinery::pkg::apis::meta::v1::{OwnerReference, Time},
 };
 use kube::{ResourceExt as _, api::ObjectMeta};
@@ -128,6 +128,15 @@ pub(crate) fn deletion_rank(pod: &Pod) -> impl Ord + use<> {
         Reverse(restarts),
         Reverse(pod.creation_timestamp()),
     )
+}
+
+/// The claim behind a volume; that of an ephemeral volume has the names of pod and volume.
+pub(crate) fn claim_name(pod: &Pod, volume: &Volume) -> Option<String> {
+    match (&volume.persistent_volume_claim, &volume.ephemeral) {
+        (Some(source), _) => Some(source.claim_name.clone()),
+        (None, Some(_)) => Some(format!("{}-{}", pod.name_any(), volume.name)),
+        (None, None) => None,
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet, StatefulSet},
+    autoscaling::v2::HorizontalPodAutoscaler,
+    batch::v1::Job,
     core::v1::{
         ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service,
         ServiceAccount,
@@ -16,11 +18,14 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
 use crate::{
+    autoscaler::{self, Autoscalers},
+    claim_protection::{self, ClaimProtection},
     cluster::Cluster,
     deployment::{self, Deployments},
     endpoint::{self, ServiceEndpoints},
     garbage::GarbageCollector,
     informer::Informer,
+    job::Jobs,
     kinds::{self, Kind},
     namespace::{self, Namespaces},
     owner::{look_at_each, look_at_owner},
@@ -52,6 +57,7 @@ pub async fn run(client: Client, options: Options) {
         tasks: JoinSet::new(),
     };
     controllers.start_workloads();
+    controllers.start_autoscalers(&kinds);
     controllers.start_scheduler();
     controllers.start_network();
     controllers.start_storage();
@@ -74,10 +80,12 @@ async fn discover_patiently(client: &Client) -> Vec<Arc<Kind>> {
 /// The watches that controllers share.
 #[derive(Clone)]
 struct Watches {
+    autoscalers: Informer<HorizontalPodAutoscaler>,
     claims: Informer<PersistentVolumeClaim>,
     classes: Informer<StorageClass>,
     deployments: Informer<Deployment>,
     endpoints: Informer<Endpoints>,
+    jobs: Informer<Job>,
     maps: Informer<ConfigMap>,
     namespaces: Informer<Namespace>,
     nodes: Informer<Node>,
@@ -93,10 +101,12 @@ struct Watches {
 impl Watches {
     fn new() -> Self {
         Self {
+            autoscalers: Informer::new(),
             claims: Informer::new(),
             classes: Informer::new(),
             deployments: Informer::new(),
             endpoints: Informer::new(),
+            jobs: Informer::new(),
             maps: Informer::new(),
             namespaces: Informer::new(),
             nodes: Informer::new(),
@@ -149,6 +159,27 @@ impl Controllers {
                 cluster: self.cluster.clone(),
             },
         );
+
+        let (queue, work) = Queue::new();
+        look_at_each(&watches.jobs, &queue);
+        look_at_owner(&watches.jobs, &watches.pods, &queue);
+        self.start(
+            work,
+            Jobs {
+                cluster: self.cluster.clone(),
+            },
+        );
+    }
+
+    fn start_autoscalers(&mut self, kinds: &[Arc<Kind>]) {
+        let watches = self.watches.clone();
+        let (queue, work) = Queue::new();
+        look_at_each(&watches.autoscalers, &queue);
+        autoscaler::look_at_autoscalers_of(&watches.autoscalers, &watches.deployments, &queue);
+        autoscaler::look_at_autoscalers_of(&watches.autoscalers, &watches.replica_sets, &queue);
+        autoscaler::look_at_autoscalers_of(&watches.autoscalers, &watches.stateful_sets, &queue);
+        let (cluster, kinds) = (self.cluster.clone(), kinds.to_vec());
+        self.start(work, Autoscalers { cluster, kinds });
     }
 
     fn start_scheduler(&mut self) {
@@ -175,7 +206,17 @@ impl Controllers {
         let (cluster, watches) = (self.cluster.clone(), self.watches.clone());
         let (queue, work) = Queue::new();
         VolumeBinder::listen(&watches.claims, &watches.volumes, &watches.classes, &queue);
-        self.start(work, VolumeBinder { cluster });
+        self.start(
+            work,
+            VolumeBinder {
+                cluster: cluster.clone(),
+            },
+        );
+
+        let (queue, work) = Queue::new();
+        look_at_each(&watches.claims, &queue);
+        claim_protection::look_at_claims_of(&watches.pods, &queue);
+        self.start(work, ClaimProtection { cluster });
     }
 
     /// What concerns objects of all kinds: the beginning and the end of namespaces, and owners.
@@ -216,10 +257,12 @@ impl Controllers {
 
     fn follow_all(&mut self) {
         let watches = self.watches.clone();
+        self.follow(watches.autoscalers);
         self.follow(watches.claims);
         self.follow(watches.classes);
         self.follow(watches.deployments);
         self.follow(watches.endpoints);
+        self.follow(watches.jobs);
         self.follow(watches.maps);
         self.follow(watches.namespaces);
         self.follow(watches.nodes);
