@@ -14,7 +14,7 @@ fi
 
 # PostgreSQL wants a name for its user
 if ! getent passwd "$(id -u)" >/dev/null; then
-    echo "postgresql:x:$(id -u):$(id -g)::/:/bin/sh" >>/etc/passwd
+    echo "postgresql:x:$(id -u):$(id -g)::/:/bin/sh" >>"$prefix/etc/passwd"
 fi
 
 case "$*" in

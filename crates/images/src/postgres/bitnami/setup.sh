@@ -94,6 +94,7 @@ present_libraries() {
 }
 
 write_configuration() { # LISTEN_ADDRESSES
+    rm -f "$POSTGRESQL_CONF_FILE"
     {
         parameter listen_addresses "$1"
         parameter port "$POSTGRESQL_PORT_NUMBER"
@@ -139,6 +140,7 @@ write_configuration() { # LISTEN_ADDRESSES
 complete_configuration() {
     info "Custom configuration $POSTGRESQL_CONF_FILE detected"
     conf=$(sed -E '/^#*[[:space:]]*port[[:space:]]*=/d' "$POSTGRESQL_CONF_FILE")
+    rm -f "$POSTGRESQL_CONF_FILE"
     {
         printf '%s\n' "$conf"
         parameter port "$POSTGRESQL_PORT_NUMBER"
@@ -148,6 +150,8 @@ complete_configuration() {
 }
 
 write_access() { # METHOD
+    # a copy of a mounted file may be read-only
+    rm -f "$POSTGRESQL_PGHBA_FILE"
     {
         if [ "$1" != trust ] && [ "$POSTGRESQL_ENABLE_TLS" = yes ] && [ -n "$POSTGRESQL_TLS_CA_FILE" ]; then
             echo "hostssl all all 0.0.0.0/0 cert"
@@ -171,7 +175,7 @@ is_given() { # NAME: whether the file is mounted
 final_access() {
     if is_given pg_hba.conf; then
         info "Custom configuration $POSTGRESQL_PGHBA_FILE detected"
-        cat "$POSTGRESQL_MOUNTED_CONF_DIR/pg_hba.conf" >"$POSTGRESQL_PGHBA_FILE"
+        cp -fL "$POSTGRESQL_MOUNTED_CONF_DIR/pg_hba.conf" "$POSTGRESQL_PGHBA_FILE"
         return
     fi
     for filter in $(printf %s "$POSTGRESQL_PGHBA_REMOVE_FILTERS" | tr ',' ' '); do
@@ -191,7 +195,6 @@ configure() {
     for given in "$POSTGRESQL_MOUNTED_CONF_DIR"/*; do
         [ ! -e "$given" ] || cp -fRL "$given" "$POSTGRESQL_CONF_DIR"
     done
-    chmod -R u+w "$POSTGRESQL_CONF_DIR"
     mkdir -p "$POSTGRESQL_CONF_DIR/conf.d"
     [ "$POSTGRESQL_ENABLE_TLS" = no ] || chmod 600 "$POSTGRESQL_TLS_KEY_FILE" ||
         warn "Could not set compulsory permissions (600) on file $POSTGRESQL_TLS_KEY_FILE"
