@@ -1,0 +1,336 @@
+//! A server from programs of this machine.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    os::unix::{
+        fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, chown},
+        process::CommandExt as _,
+    },
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use nix::unistd::geteuid;
+use prefect_e2e_images::PostgresServer;
+use tokio::time::Instant;
+
+use crate::{Options, Server, certificates::Certificates, client::Client, error::ExternalPostgresError};
+
+const SUPERVISE: &str = include_str!("supervise.sh");
+
+/// The user and group that a server of root's runs as: PostgreSQL refuses root.
+const NOBODY: u32 = 65534;
+
+/// How long a server may take to start.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How often another port is tried when somebody else took the chosen one.
+const PORTS: u32 = 5;
+
+/// How many lines of a failed server's log are told.
+const TOLD: usize = 12;
+
+/// A server that its supervisor ends when this value, or this process, ends.
+pub(crate) struct MachineServer {
+    supervisor: Child,
+    /// The supervisor waits for its end.
+    alive: Option<ChildStdin>,
+    directory: PathBuf,
+    address: SocketAddr,
+    about: String,
+}
+
+/// Starts a server of this machine.
+pub(crate) async fn start(
+    options: &Options,
+    certificates: Option<&Certificates>,
+) -> Result<MachineServer, ExternalPostgresError> {
+    let server = options
+        .images
+        .postgres_server(Some(options.major), |step| tracing::info!(?step, "PostgreSQL"));
+    let server = server
+        .await
+        .map_err(|source| ExternalPostgresError::NoServer { source })?;
+    if certificates.is_some() && !server.has_tls {
+        return Err(ExternalPostgresError::NoTls {
+            version: server.version,
+            programs: server.programs,
+        });
+    }
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match attempt(options, certificates, &server).await {
+            Err(ExternalPostgresError::Ended { log }) if tries < PORTS && log.contains("already in use") => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn attempt(
+    options: &Options,
+    certificates: Option<&Certificates>,
+    server: &PostgresServer,
+) -> Result<MachineServer, ExternalPostgresError> {
+    let address = free_address().map_err(|source| ExternalPostgresError::Process { source })?;
+    let directory = make_directory()?;
+    let prepared = prepare(&directory, options, certificates, server);
+    let started = prepared.and_then(|programs| {
+        supervise(&directory, &programs, options, certificates.is_some(), address)
+            .map_err(|source| ExternalPostgresError::Process { source })
+    });
+    let (supervisor, alive) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            // the reason of the failure matters more than this one
+            let _ = fs::remove_dir_all(&directory);
+            return Err(error);
+        }
+    };
+    let about = format!("PostgreSQL {} of {}", server.version, server.programs.display());
+    let running = MachineServer {
+        supervisor,
+        alive: Some(alive),
+        directory,
+        address,
+        about,
+    };
+    running.wait_until_ready(options, certificates).await?;
+    Ok(running)
+}
+
+/// An address on loopback that nobody listens at now.
+fn free_address() -> io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+/// A new directory of the server's user, in a directory where that user may remove it.
+fn make_directory() -> Result<PathBuf, ExternalPostgresError> {
+    let configured = std::env::temp_dir();
+    let is_open =
+        |path: &Path| fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o003 == 0o003);
+    let parent = match geteuid().is_root() && !(is_open(&configured) && is_reachable(&configured)) {
+        true => PathBuf::from("/tmp"),
+        false => configured,
+    };
+    let failed = ExternalPostgresError::files(&parent);
+    let made = tempfile::Builder::new()
+        .prefix("prefect-e2e-postgres-")
+        .tempdir_in(&parent)
+        .map_err(failed)?;
+    // the supervisor removes it
+    let directory = made.keep();
+    give(&directory)?;
+    Ok(directory)
+}
+
+/// Hands a file over to the user that the server runs as.
+fn give(path: &Path) -> Result<(), ExternalPostgresError> {
+    match geteuid().is_root() {
+        true => chown(path, Some(NOBODY), Some(NOBODY)).map_err(ExternalPostgresError::files(path)),
+        false => Ok(()),
+    }
+}
+
+/// Writes what the server needs into `directory`; gives the directory of its programs.
+fn prepare(
+    directory: &Path,
+    options: &Options,
+    certificates: Option<&Certificates>,
+    server: &PostgresServer,
+) -> Result<PathBuf, ExternalPostgresError> {
+    let write = |name: &str, text: &str| {
+        let path = directory.join(name);
+        let mut file = fs::File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path);
+        let written = file.as_mut().map_err(|error| io::Error::from(error.kind()));
+        written
+            .and_then(|file| file.write_all(text.as_bytes()))
+            .map_err(ExternalPostgresError::files(&path))?;
+        give(&path)
+    };
+    write("password", &format!("{}\n", options.password))?;
+    write("pg_hba.conf", options.access())?;
+    if let Some(certificates) = certificates {
+        write("server.crt", &certificates.certificate_pem)?;
+        write("server.key", &certificates.key_pem)?;
+    }
+    if !geteuid().is_root() || is_reachable(&server.programs) {
+        return Ok(server.programs.clone());
+    }
+    copy_programs(server, &directory.join("server"))
+}
+
+/// Whether every user may enter `path`.
+fn is_reachable(path: &Path) -> bool {
+    let may_enter =
+        |path: &Path| fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o001 != 0);
+    path.ancestors().all(may_enter)
+}
+
+/// Copies a server out of a directory that is closed to others; its programs find the rest of it
+/// relative to themselves.
+fn copy_programs(server: &PostgresServer, to: &Path) -> Result<PathBuf, ExternalPostgresError> {
+    fs::DirBuilder::new()
+        .mode(0o755)
+        .create(to)
+        .map_err(ExternalPostgresError::files(to))?;
+    let from = server.prefix.join(".");
+    let status = Command::new("cp")
+        .arg("-R")
+        .arg(from)
+        .arg(to)
+        .stderr(Stdio::null())
+        .status();
+    match status {
+        Ok(status) if status.success() => {}
+        Ok(status) => {
+            return Err(ExternalPostgresError::files(to)(io::Error::other(format!(
+                "cp ended with {status}"
+            ))));
+        }
+        Err(error) => return Err(ExternalPostgresError::files(to)(error)),
+    }
+    Ok(to.join(
+        server
+            .programs
+            .strip_prefix(&server.prefix)
+            .unwrap_or(Path::new("bin")),
+    ))
+}
+
+/// Starts the supervisor of a server.
+fn supervise(
+    directory: &Path,
+    programs: &Path,
+    options: &Options,
+    with_tls: bool,
+    address: SocketAddr,
+) -> io::Result<(Child, ChildStdin)> {
+    let inside = |name: &str| directory.join(name).display().to_string();
+    let mut parameters = vec![
+        format!("listen_addresses={}", address.ip()),
+        format!("port={}", address.port()),
+        "unix_socket_directories=".into(),
+        format!("hba_file={}", inside("pg_hba.conf")),
+        // it need not survive anything
+        "fsync=off".into(),
+        "full_page_writes=off".into(),
+        "synchronous_commit=off".into(),
+    ];
+    if with_tls {
+        parameters.push("ssl=on".into());
+        parameters.push(format!("ssl_cert_file={}", inside("server.crt")));
+        parameters.push(format!("ssl_key_file={}", inside("server.key")));
+    }
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", SUPERVISE, "supervise"])
+        .arg(directory)
+        .arg(programs)
+        .arg(&options.user);
+    command.args(parameters.iter().flat_map(|parameter| ["-c", parameter]));
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .current_dir("/");
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    // Ctrl-C is for this program, which ends the server in order
+    command.process_group(0);
+    if geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let mut supervisor = command.spawn()?;
+    let alive = supervisor.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    Ok((supervisor, alive))
+}
+
+impl MachineServer {
+    /// Waits until the user's database can be connected to, having made it.
+    async fn wait_until_ready(
+        &self,
+        options: &Options,
+        certificates: Option<&Certificates>,
+    ) -> Result<(), ExternalPostgresError> {
+        let ca_pem = certificates.map(|certificates| certificates.ca_pem.as_str());
+        let first = Options {
+            database: "postgres".into(),
+            ..options.clone()
+        };
+        let first = Client::new(&first, self.address, ca_pem)?;
+        let deadline = Instant::now() + PATIENCE;
+        while let Err(error) = first.try_connect().await {
+            if self.directory.join("ended").exists() {
+                return Err(ExternalPostgresError::Ended { log: self.log() });
+            }
+            if Instant::now() > deadline {
+                return Err(ExternalPostgresError::Unreachable {
+                    seconds: PATIENCE.as_secs(),
+                    source: Box::new(error),
+                });
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        if options.database == "postgres" {
+            return Ok(());
+        }
+        let name = options.database.replace('"', "\"\"");
+        first
+            .query(&format!("CREATE DATABASE \"{name}\""))
+            .await
+            .map(drop)
+    }
+
+    /// The end of what the server said.
+    fn log(&self) -> String {
+        let log = fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(TOLD)..].join("\n")
+    }
+
+    /// Lets the supervisor end the server, and waits for both.
+    fn end(&mut self) -> io::Result<()> {
+        drop(self.alive.take());
+        self.supervisor.wait().map(drop)
+    }
+}
+
+#[async_trait]
+impl Server for MachineServer {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn network_address(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    fn about(&self) -> &str {
+        &self.about
+    }
+
+    async fn stop(mut self: Box<Self>) -> Result<(), ExternalPostgresError> {
+        let ended = tokio::task::spawn_blocking(move || self.end()).await;
+        ended
+            .unwrap_or_else(|error| Err(error.into()))
+            .map_err(|source| ExternalPostgresError::Process { source })
+    }
+}
+
+impl Drop for MachineServer {
+    fn drop(&mut self) {
+        // there is nobody to tell, and nothing else to try
+        let _ = self.end();
+    }
+}
