@@ -2,9 +2,10 @@
 
 use std::{
     fs,
-    io::{self, Write as _},
+    io::{self, BufRead as _, BufReader, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     os::unix::{
+        ffi::OsStrExt as _,
         fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, chown},
         process::CommandExt as _,
     },
@@ -77,29 +78,12 @@ async fn attempt(
     certificates: Option<&Certificates>,
     server: &PostgresServer,
 ) -> Result<MachineServer, ExternalPostgresError> {
-    let address = free_address().map_err(|source| ExternalPostgresError::Process { source })?;
-    let directory = make_directory()?;
-    let prepared = prepare(&directory, options, certificates, server);
-    let started = prepared.and_then(|programs| {
-        supervise(&directory, &programs, options, certificates.is_some(), address)
-            .map_err(|source| ExternalPostgresError::Process { source })
-    });
-    let (supervisor, alive) = match started {
-        Ok(started) => started,
-        Err(error) => {
-            // the reason of the failure matters more than this one
-            let _ = fs::remove_dir_all(&directory);
-            return Err(error);
-        }
-    };
     let about = format!("PostgreSQL {} of {}", server.version, server.programs.display());
-    let running = MachineServer {
-        supervisor,
-        alive: Some(alive),
-        directory,
-        address,
-        about,
-    };
+    let mut running = supervise(options, about)?;
+    let programs = prepare(&running.directory, options, certificates, server)?;
+    running
+        .begin(&programs)
+        .map_err(|source| ExternalPostgresError::Process { source })?;
     running.wait_until_ready(options, certificates).await?;
     Ok(running)
 }
@@ -109,32 +93,71 @@ fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
-/// A new directory of the server's user, in a directory where that user may remove it.
-fn make_directory() -> Result<PathBuf, ExternalPostgresError> {
+/// Where a server's directory is made: its user must be able to make and remove it.
+fn parent_directory() -> PathBuf {
     let configured = std::env::temp_dir();
-    let is_open =
-        |path: &Path| fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o003 == 0o003);
-    let parent = match geteuid().is_root() && !(is_open(&configured) && is_reachable(&configured)) {
-        true => PathBuf::from("/tmp"),
-        false => configured,
+    let is_open = fs::metadata(&configured).is_ok_and(|found| found.permissions().mode() & 0o003 == 0o003);
+    if geteuid().is_root() && !(is_open && is_reachable(&configured)) {
+        "/tmp".into()
+    } else {
+        configured
+    }
+}
+
+/// Starts the supervisor of a server, which makes a directory and waits.
+fn supervise(options: &Options, about: String) -> Result<MachineServer, ExternalPostgresError> {
+    let failed = |source| ExternalPostgresError::Process { source };
+    let address = free_address().map_err(failed)?;
+    let parent = parent_directory();
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", SUPERVISE, "supervise"])
+        .arg(&parent)
+        .args([&options.user, &address.port().to_string()]);
+    // settings of this program's own connections are not for the server
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .current_dir("/");
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    // Ctrl-C is for this program, which ends the server in order
+    command.process_group(0);
+    if geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let mut supervisor = command.spawn().map_err(failed)?;
+    let alive = supervisor.stdin.take();
+    let mut directory = String::new();
+    let told = supervisor
+        .stdout
+        .take()
+        .map(|told| BufReader::new(told).read_line(&mut directory));
+    told.transpose().map_err(failed)?;
+    let directory = PathBuf::from(directory.trim_end_matches('\n'));
+    let server = MachineServer {
+        supervisor,
+        alive,
+        directory,
+        address,
+        about,
     };
-    let failed = ExternalPostgresError::files(&parent);
-    let made = tempfile::Builder::new()
-        .prefix("prefect-e2e-postgres-")
-        .tempdir_in(&parent)
-        .map_err(failed)?;
-    // the supervisor removes it
-    let directory = made.keep();
-    give(&directory)?;
-    Ok(directory)
+    if server.directory.as_os_str().is_empty() {
+        return Err(ExternalPostgresError::files(parent)(io::Error::other(
+            "no directory can be made there",
+        )));
+    }
+    Ok(server)
 }
 
 /// Hands a file over to the user that the server runs as.
 fn give(path: &Path) -> Result<(), ExternalPostgresError> {
-    match geteuid().is_root() {
-        true => chown(path, Some(NOBODY), Some(NOBODY)).map_err(ExternalPostgresError::files(path)),
-        false => Ok(()),
+    if !geteuid().is_root() {
+        return Ok(());
     }
+    chown(path, Some(NOBODY), Some(NOBODY)).map_err(ExternalPostgresError::files(path))
 }
 
 /// Writes what the server needs into `directory`; gives the directory of its programs.
@@ -146,15 +169,15 @@ fn prepare(
 ) -> Result<PathBuf, ExternalPostgresError> {
     let write = |name: &str, text: &str| {
         let path = directory.join(name);
-        let mut file = fs::File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path);
-        let written = file.as_mut().map_err(|error| io::Error::from(error.kind()));
-        written
-            .and_then(|file| file.write_all(text.as_bytes()))
-            .map_err(ExternalPostgresError::files(&path))?;
+        let create = || {
+            let mut file = fs::File::options()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)?;
+            file.write_all(text.as_bytes())
+        };
+        create().map_err(ExternalPostgresError::files(&path))?;
         give(&path)
     };
     write("password", &format!("{}\n", options.password))?;
@@ -207,56 +230,14 @@ fn copy_programs(server: &PostgresServer, to: &Path) -> Result<PathBuf, External
     ))
 }
 
-/// Starts the supervisor of a server.
-fn supervise(
-    directory: &Path,
-    programs: &Path,
-    options: &Options,
-    with_tls: bool,
-    address: SocketAddr,
-) -> io::Result<(Child, ChildStdin)> {
-    let inside = |name: &str| directory.join(name).display().to_string();
-    let mut parameters = vec![
-        format!("listen_addresses={}", address.ip()),
-        format!("port={}", address.port()),
-        "unix_socket_directories=".into(),
-        format!("hba_file={}", inside("pg_hba.conf")),
-        // it need not survive anything
-        "fsync=off".into(),
-        "full_page_writes=off".into(),
-        "synchronous_commit=off".into(),
-    ];
-    if with_tls {
-        parameters.push("ssl=on".into());
-        parameters.push(format!("ssl_cert_file={}", inside("server.crt")));
-        parameters.push(format!("ssl_key_file={}", inside("server.key")));
-    }
-    let mut command = Command::new("/bin/sh");
-    command
-        .args(["-c", SUPERVISE, "supervise"])
-        .arg(directory)
-        .arg(programs)
-        .arg(&options.user);
-    command.args(parameters.iter().flat_map(|parameter| ["-c", parameter]));
-    command
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .current_dir("/");
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    // Ctrl-C is for this program, which ends the server in order
-    command.process_group(0);
-    if geteuid().is_root() {
-        command.uid(NOBODY).gid(NOBODY);
-    }
-    let mut supervisor = command.spawn()?;
-    let alive = supervisor.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
-    Ok((supervisor, alive))
-}
-
 impl MachineServer {
+    /// Lets the supervisor make the cluster and run the server, all files being in place.
+    fn begin(&mut self, programs: &Path) -> io::Result<()> {
+        let alive = self.alive.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        alive.write_all(programs.as_os_str().as_bytes())?;
+        alive.write_all(b"\n")
+    }
+
     /// Waits until the user's database can be connected to, having made it.
     async fn wait_until_ready(
         &self,
