@@ -6,7 +6,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     os::unix::{
         ffi::OsStrExt as _,
-        fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, chown},
+        fs::{OpenOptionsExt as _, PermissionsExt as _, chown, symlink},
         process::CommandExt as _,
     },
     path::{Path, PathBuf},
@@ -202,32 +202,35 @@ fn is_reachable(path: &Path) -> bool {
 /// Copies a server out of a directory that is closed to others; its programs find the rest of it
 /// relative to themselves.
 fn copy_programs(server: &PostgresServer, to: &Path) -> Result<PathBuf, ExternalPostgresError> {
-    fs::DirBuilder::new()
-        .mode(0o755)
-        .create(to)
-        .map_err(ExternalPostgresError::files(to))?;
-    let from = server.prefix.join(".");
-    let status = Command::new("cp")
-        .arg("-R")
-        .arg(from)
-        .arg(to)
-        .stderr(Stdio::null())
-        .status();
-    match status {
-        Ok(status) if status.success() => {}
-        Ok(status) => {
-            return Err(ExternalPostgresError::files(to)(io::Error::other(format!(
-                "cp ended with {status}"
-            ))));
-        }
-        Err(error) => return Err(ExternalPostgresError::files(to)(error)),
-    }
+    copy_tree(&server.prefix, to)?;
     Ok(to.join(
         server
             .programs
             .strip_prefix(&server.prefix)
             .unwrap_or(Path::new("bin")),
     ))
+}
+
+/// Copies a directory and hands the copy over to the server's user, who will remove it.
+pub(crate) fn copy_tree(from: &Path, to: &Path) -> Result<(), ExternalPostgresError> {
+    let failed = || ExternalPostgresError::files(from);
+    fs::create_dir(to).map_err(ExternalPostgresError::files(to))?;
+    give(to)?;
+    for entry in fs::read_dir(from).map_err(failed())? {
+        let entry = entry.map_err(failed())?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type().map_err(failed())?;
+        if kind.is_dir() {
+            copy_tree(&source, &target)?;
+        } else if kind.is_symlink() {
+            let link = fs::read_link(&source).and_then(|link| symlink(link, &target));
+            link.map_err(ExternalPostgresError::files(&target))?;
+        } else {
+            fs::copy(&source, &target).map_err(ExternalPostgresError::files(&target))?;
+            give(&target)?;
+        }
+    }
+    Ok(())
 }
 
 impl MachineServer {

@@ -219,6 +219,28 @@ async fn a_server_of_this_machine_is_closed_to_others_and_leaves_nothing() {
     assert!(!place.exists());
 }
 
+#[test]
+fn a_copied_server_belongs_to_whom_it_runs_as() {
+    let directory = tempfile::tempdir().unwrap();
+    let from = directory.path().join("from");
+    fs::create_dir_all(from.join("bin")).unwrap();
+    fs::write(from.join("bin/postgres"), "program").unwrap();
+    fs::set_permissions(from.join("bin/postgres"), fs::Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::symlink("postgres", from.join("bin/postmaster")).unwrap();
+    let to = directory.path().join("to");
+    machine::copy_tree(&from, &to).unwrap();
+    let copied = fs::metadata(to.join("bin/postmaster")).unwrap();
+    assert_eq!((copied.len(), copied.mode() & 0o777), (7, 0o755));
+    let expected = if nix::unistd::geteuid().is_root() {
+        65534
+    } else {
+        nix::unistd::geteuid().as_raw()
+    };
+    for path in ["", "bin", "bin/postgres"] {
+        assert_eq!(fs::metadata(to.join(path)).unwrap().uid(), expected);
+    }
+}
+
 /// Set in the process that [`a_killed_program_leaves_nothing`] kills.
 const HOLD: &str = "PREFECT_E2E_TEST_HOLD";
 
