@@ -172,6 +172,30 @@ async fn a_server_that_does_not_start_tells_why(
     assert!(!whole(&error).contains("secret"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_is_reached_in_its_network_too() {
+    let Some((options, _cache)) = options(Backend::Container, None).await else {
+        return;
+    };
+    let network = Some(format!("prefect-e2e-test-{}", std::process::id()));
+    let postgres = ExternalPostgres::start(Options {
+        network,
+        ..options.clone()
+    })
+    .await
+    .unwrap();
+    let inside = postgres.network_address().unwrap();
+    assert_ne!(inside.ip(), postgres.address().ip());
+    assert!(
+        Client::new(&options, inside, None)
+            .unwrap()
+            .try_connect()
+            .await
+            .is_ok()
+    );
+    postgres.stop().await.unwrap();
+}
+
 /// The directory of a server of this machine.
 async fn directory(postgres: &ExternalPostgres) -> PathBuf {
     let rows = postgres.query("SHOW data_directory").await.unwrap();
