@@ -1,13 +1,20 @@
 //! The outputs of a run. Each is a [`Sink`](crate::event::Sink) of the run's events, keeps no more of
 //! them than it shows, and never fails the run: trouble with writing is told once on stderr.
 
+mod closing;
+mod junit;
 mod live;
+mod ndjson;
 mod paint;
 mod record;
 #[cfg(test)]
 mod sample;
 mod terminal;
 mod trouble;
+mod versions;
+pub(crate) mod whole_file;
 mod wording;
 
+pub use junit::Junit;
+pub use ndjson::Ndjson;
 pub use terminal::{Mode, Terminal, TerminalOptions, Verbosity};

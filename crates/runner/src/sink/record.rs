@@ -4,14 +4,19 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::event::{Event, Failure, Happening, Outcome, Verdict};
+use crate::{
+    event::{Event, Failure, Happening, Outcome, Verdict},
+    sink::versions::Versions,
+};
 
 /// How much of a run is remembered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Keep {
     /// Steps and how they ended.
     Outcomes,
-    /// The objects, what the steps saw on their way, notes and artifacts too.
+    /// The versions of what was deployed and notes, too.
+    Versions,
+    /// The objects, what the steps saw on their way and artifacts, too.
     Everything,
 }
 
@@ -71,7 +76,8 @@ pub(super) struct ScenarioRecord {
     /// The steps of the latest attempt, in the order in which they began.
     pub(super) steps: Vec<StepRecord>,
     /// The steps that failed in attempts before the latest.
-    pub(super) earlier_failures: Vec<StepRecord>,
+    earlier: Vec<StepRecord>,
+    pub(super) versions: Versions,
     /// The objects as a YAML stream.
     pub(super) objects: String,
     pub(super) artifacts: Vec<ArtifactRecord>,
@@ -163,7 +169,7 @@ impl RunRecord {
                     took: *took,
                 });
             }
-            Happening::Note { message } if self.keep == Keep::Everything => self.notes.push(message.clone()),
+            Happening::Note { message } if self.keep >= Keep::Versions => self.notes.push(message.clone()),
             Happening::RunEnded {
                 passed,
                 failed,
@@ -201,6 +207,13 @@ impl ScenarioRecord {
         self.steps.iter().filter_map(|step| Some((step, step.failure()?)))
     }
 
+    /// The steps that failed in attempts before the latest, with their failures.
+    pub(super) fn earlier_failures(&self) -> impl Iterator<Item = (&StepRecord, &Failure)> {
+        self.earlier
+            .iter()
+            .filter_map(|step| Some((step, step.failure()?)))
+    }
+
     /// The latest attempt at the step `name`.
     fn step(&mut self, name: &str) -> Option<&mut StepRecord> {
         self.steps.iter_mut().rev().find(|step| step.name == name)
@@ -213,7 +226,7 @@ impl ScenarioRecord {
                 namespace,
             } => {
                 let failed = self.steps.drain(..).filter(|step| step.failure().is_some());
-                self.earlier_failures.extend(failed);
+                self.earlier.extend(failed);
                 self.description.clone_from(description);
                 self.namespace.clone_from(namespace);
                 self.started = Some(event.time);
@@ -222,6 +235,13 @@ impl ScenarioRecord {
             Happening::StepStarted { step } => self.steps.push(StepRecord::new(step, event.time)),
             Happening::StepEnded { step, outcome, took } => self.end_step(step, outcome, *took, event.time),
             Happening::ScenarioEnded { verdict, took } => self.ended = Some((*verdict, *took)),
+            Happening::Note { message } if keep >= Keep::Versions => self.notes.push(message.clone()),
+            Happening::Rendered { objects } if keep >= Keep::Versions => {
+                self.versions = Versions::of(objects);
+                if keep == Keep::Everything {
+                    self.objects.clone_from(objects);
+                }
+            }
             detail if keep == Keep::Everything => self.add_detail(detail, event.time),
             _ => {}
         }
@@ -241,7 +261,6 @@ impl ScenarioRecord {
 
     fn add_detail(&mut self, detail: &Happening, now: Timestamp) {
         match detail {
-            Happening::Rendered { objects } => self.objects.clone_from(objects),
             Happening::StepProgress { step, message } => {
                 if let Some(step) = self.step(step) {
                     step.progressed(message, now);
@@ -253,7 +272,6 @@ impl ScenarioRecord {
                     path: path.clone(),
                 });
             }
-            Happening::Note { message } => self.notes.push(message.clone()),
             _ => {}
         }
     }
@@ -271,10 +289,15 @@ impl StepRecord {
         }
     }
 
+    /// How it ended, if it did.
+    pub(super) fn outcome(&self) -> Option<&Outcome> {
+        self.ended.as_ref().map(|(outcome, _)| outcome)
+    }
+
     /// Why it failed, if it did.
     pub(super) fn failure(&self) -> Option<&Failure> {
-        match &self.ended {
-            Some((Outcome::Failed(failure), _)) => Some(failure),
+        match self.outcome() {
+            Some(Outcome::Failed(failure)) => Some(failure),
             _ => None,
         }
     }
