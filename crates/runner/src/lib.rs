@@ -3,6 +3,7 @@
 
 pub mod event;
 pub mod exit_code;
+pub mod history;
 mod secrecy;
 pub mod sink;
 

@@ -13,7 +13,7 @@ use quick_junit::{
 };
 
 use crate::{
-    event::{Event, Failure, Happening, Outcome, Sink, Verdict},
+    event::{Event, Failure, Happening, Outcome, Sink},
     sink::{
         record::{Keep, RunRecord, ScenarioRecord, StepRecord},
         trouble::Trouble,
@@ -149,20 +149,12 @@ fn cases(name: &str, scenario: &ScenarioRecord) -> Vec<TestCase> {
         .iter()
         .map(|step| case(name, step, scenario))
         .collect();
-    match scenario.ended {
-        Some((Verdict::Skipped, _)) | None if cases.is_empty() => {
-            cases.push(bare_case(name, "scenario", skipped("not run"), Duration::ZERO));
-        }
-        // what fails outside the steps must not be lost: a namespace that does not go, a panic
-        Some((Verdict::Failed, took)) if scenario.failures().next().is_none() => {
-            cases.push(bare_case(
-                name,
-                "scenario",
-                error("failed outside its steps", &scenario.notes.join("\n")),
-                took,
-            ));
-        }
-        _ => {}
+    let took = scenario.ended.map(|(_, took)| took).unwrap_or_default();
+    if scenario.failed_outside_its_steps() {
+        let status = error("failed outside its steps", &scenario.notes.join("\n"));
+        cases.push(bare_case(name, "scenario", status, took));
+    } else if cases.is_empty() {
+        cases.push(bare_case(name, "scenario", skipped("not run"), took));
     }
     cases
 }
@@ -233,7 +225,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::sink::sample;
+    use crate::{event::Verdict, sink::sample};
 
     /// The report of a run that ends with `events`.
     fn written(events: &[Event]) -> String {

@@ -2,11 +2,14 @@
 //! them than it shows, and never fails the run: trouble with writing is told once on stderr.
 
 mod closing;
+mod github;
 mod junit;
 mod live;
+mod markdown;
 mod ndjson;
 mod paint;
 mod record;
+mod recorder;
 #[cfg(test)]
 mod sample;
 mod terminal;
@@ -15,6 +18,8 @@ mod versions;
 pub(crate) mod whole_file;
 mod wording;
 
+pub use github::Github;
 pub use junit::Junit;
 pub use ndjson::Ndjson;
+pub use recorder::Recorder;
 pub use terminal::{Mode, Terminal, TerminalOptions, Verbosity};

@@ -214,6 +214,11 @@ impl ScenarioRecord {
             .filter_map(|step| Some((step, step.failure()?)))
     }
 
+    /// Whether it failed, and no step says why: its namespace does not go, say. The notes may tell.
+    pub(super) fn failed_outside_its_steps(&self) -> bool {
+        matches!(self.ended, Some((Verdict::Failed, _))) && self.failures().next().is_none()
+    }
+
     /// The latest attempt at the step `name`.
     fn step(&mut self, name: &str) -> Option<&mut StepRecord> {
         self.steps.iter_mut().rev().find(|step| step.name == name)
