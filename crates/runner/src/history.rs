@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fmt::{self, Display, Formatter},
     fs::{self, File, OpenOptions},
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,

@@ -3,6 +3,8 @@
 
 mod closing;
 mod github;
+mod html;
+mod html_view;
 mod junit;
 mod live;
 mod markdown;
@@ -13,12 +15,14 @@ mod recorder;
 #[cfg(test)]
 mod sample;
 mod terminal;
+mod timeline;
 mod trouble;
 mod versions;
 pub(crate) mod whole_file;
 mod wording;
 
 pub use github::Github;
+pub use html::Html;
 pub use junit::Junit;
 pub use ndjson::Ndjson;
 pub use recorder::Recorder;

@@ -71,6 +71,8 @@ pub(super) struct Totals {
 pub(super) struct ScenarioRecord {
     pub(super) description: String,
     pub(super) namespace: String,
+    /// When its first attempt began; `None` when it never did.
+    pub(super) first_started: Option<Timestamp>,
     /// When its latest attempt began; `None` when it never did.
     pub(super) started: Option<Timestamp>,
     /// The steps of the latest attempt, in the order in which they began.
@@ -133,9 +135,11 @@ impl RunRecord {
         self.scenarios.get(name)
     }
 
-    /// Takes a scenario out, to forget it or to keep it elsewhere.
-    pub(super) fn remove(&mut self, name: &str) -> Option<ScenarioRecord> {
-        self.scenarios.remove(name)
+    /// Forgets of a scenario what is large: what is left serves an overview.
+    pub(super) fn strip(&mut self, name: &str) {
+        if let Some(scenario) = self.scenarios.get_mut(name) {
+            scenario.strip();
+        }
     }
 
     /// Adds an event.
@@ -214,6 +218,17 @@ impl ScenarioRecord {
             .filter_map(|step| Some((step, step.failure()?)))
     }
 
+    fn strip(&mut self) {
+        self.objects = String::new();
+        self.artifacts = Vec::new();
+        for step in self.steps.iter_mut().chain(&mut self.earlier) {
+            step.progress = Vec::new();
+            if let Some((Outcome::Failed(failure), _)) = &mut step.ended {
+                failure.details = Vec::new();
+            }
+        }
+    }
+
     /// Whether it failed, and no step says why: its namespace does not go, say. The notes may tell.
     pub(super) fn failed_outside_its_steps(&self) -> bool {
         matches!(self.ended, Some((Verdict::Failed, _))) && self.failures().next().is_none()
@@ -234,6 +249,7 @@ impl ScenarioRecord {
                 self.earlier.extend(failed);
                 self.description.clone_from(description);
                 self.namespace.clone_from(namespace);
+                self.first_started.get_or_insert(event.time);
                 self.started = Some(event.time);
                 self.ended = None;
             }
