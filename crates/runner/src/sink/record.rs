@@ -4,14 +4,19 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::event::{Event, Failure, Happening, Outcome, Verdict};
+use crate::{
+    event::{Event, Failure, Happening, Outcome, Verdict},
+    sink::versions::Versions,
+};
 
 /// How much of a run is remembered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Keep {
     /// Steps and how they ended.
     Outcomes,
-    /// The objects, what the steps saw on their way, notes and artifacts too.
+    /// The versions of what was deployed and notes, too.
+    Versions,
+    /// The objects, what the steps saw on their way and artifacts, too.
     Everything,
 }
 
@@ -66,12 +71,15 @@ pub(super) struct Totals {
 pub(super) struct ScenarioRecord {
     pub(super) description: String,
     pub(super) namespace: String,
+    /// When its first attempt began; `None` when it never did.
+    pub(super) first_started: Option<Timestamp>,
     /// When its latest attempt began; `None` when it never did.
     pub(super) started: Option<Timestamp>,
     /// The steps of the latest attempt, in the order in which they began.
     pub(super) steps: Vec<StepRecord>,
     /// The steps that failed in attempts before the latest.
-    pub(super) earlier_failures: Vec<StepRecord>,
+    earlier: Vec<StepRecord>,
+    pub(super) versions: Versions,
     /// The objects as a YAML stream.
     pub(super) objects: String,
     pub(super) artifacts: Vec<ArtifactRecord>,
@@ -127,9 +135,11 @@ impl RunRecord {
         self.scenarios.get(name)
     }
 
-    /// Takes a scenario out, to forget it or to keep it elsewhere.
-    pub(super) fn remove(&mut self, name: &str) -> Option<ScenarioRecord> {
-        self.scenarios.remove(name)
+    /// Forgets of a scenario what is large: what is left serves an overview.
+    pub(super) fn strip(&mut self, name: &str) {
+        if let Some(scenario) = self.scenarios.get_mut(name) {
+            scenario.strip();
+        }
     }
 
     /// Adds an event.
@@ -163,7 +173,7 @@ impl RunRecord {
                     took: *took,
                 });
             }
-            Happening::Note { message } if self.keep == Keep::Everything => self.notes.push(message.clone()),
+            Happening::Note { message } if self.keep >= Keep::Versions => self.notes.push(message.clone()),
             Happening::RunEnded {
                 passed,
                 failed,
@@ -201,6 +211,29 @@ impl ScenarioRecord {
         self.steps.iter().filter_map(|step| Some((step, step.failure()?)))
     }
 
+    /// The steps that failed in attempts before the latest, with their failures.
+    pub(super) fn earlier_failures(&self) -> impl Iterator<Item = (&StepRecord, &Failure)> {
+        self.earlier
+            .iter()
+            .filter_map(|step| Some((step, step.failure()?)))
+    }
+
+    fn strip(&mut self) {
+        self.objects = String::new();
+        self.artifacts = Vec::new();
+        for step in self.steps.iter_mut().chain(&mut self.earlier) {
+            step.progress = Vec::new();
+            if let Some((Outcome::Failed(failure), _)) = &mut step.ended {
+                failure.details = Vec::new();
+            }
+        }
+    }
+
+    /// Whether it failed, and no step says why: its namespace does not go, say. The notes may tell.
+    pub(super) fn failed_outside_its_steps(&self) -> bool {
+        matches!(self.ended, Some((Verdict::Failed, _))) && self.failures().next().is_none()
+    }
+
     /// The latest attempt at the step `name`.
     fn step(&mut self, name: &str) -> Option<&mut StepRecord> {
         self.steps.iter_mut().rev().find(|step| step.name == name)
@@ -213,15 +246,23 @@ impl ScenarioRecord {
                 namespace,
             } => {
                 let failed = self.steps.drain(..).filter(|step| step.failure().is_some());
-                self.earlier_failures.extend(failed);
+                self.earlier.extend(failed);
                 self.description.clone_from(description);
                 self.namespace.clone_from(namespace);
+                self.first_started.get_or_insert(event.time);
                 self.started = Some(event.time);
                 self.ended = None;
             }
             Happening::StepStarted { step } => self.steps.push(StepRecord::new(step, event.time)),
             Happening::StepEnded { step, outcome, took } => self.end_step(step, outcome, *took, event.time),
             Happening::ScenarioEnded { verdict, took } => self.ended = Some((*verdict, *took)),
+            Happening::Note { message } if keep >= Keep::Versions => self.notes.push(message.clone()),
+            Happening::Rendered { objects } if keep >= Keep::Versions => {
+                self.versions = Versions::of(objects);
+                if keep == Keep::Everything {
+                    self.objects.clone_from(objects);
+                }
+            }
             detail if keep == Keep::Everything => self.add_detail(detail, event.time),
             _ => {}
         }
@@ -241,7 +282,6 @@ impl ScenarioRecord {
 
     fn add_detail(&mut self, detail: &Happening, now: Timestamp) {
         match detail {
-            Happening::Rendered { objects } => self.objects.clone_from(objects),
             Happening::StepProgress { step, message } => {
                 if let Some(step) = self.step(step) {
                     step.progressed(message, now);
@@ -253,7 +293,6 @@ impl ScenarioRecord {
                     path: path.clone(),
                 });
             }
-            Happening::Note { message } => self.notes.push(message.clone()),
             _ => {}
         }
     }
@@ -271,10 +310,15 @@ impl StepRecord {
         }
     }
 
+    /// How it ended, if it did.
+    pub(super) fn outcome(&self) -> Option<&Outcome> {
+        self.ended.as_ref().map(|(outcome, _)| outcome)
+    }
+
     /// Why it failed, if it did.
     pub(super) fn failure(&self) -> Option<&Failure> {
-        match &self.ended {
-            Some((Outcome::Failed(failure), _)) => Some(failure),
+        match self.outcome() {
+            Some(Outcome::Failed(failure)) => Some(failure),
             _ => None,
         }
     }
