@@ -4,14 +4,16 @@
 use std::{
     ffi::{CString, OsStr},
     fs::{self, File},
+    io::Read as _,
     os::{fd::AsFd as _, unix::ffi::OsStrExt as _},
     path::{Path, PathBuf},
 };
 
 use nix::{
+    fcntl::OFlag,
     sched::{CloneFlags, setns, unshare},
     sys::{prctl, stat::Mode},
-    unistd::{Gid, Uid, chdir, execve, setgid, setgroups, setuid},
+    unistd::{Gid, Uid, chdir, execve, pipe2, setgid, setgroups, setuid},
 };
 
 use crate::{
@@ -19,6 +21,7 @@ use crate::{
     error::{Context as _, SandboxError, whole_message},
     mount, process,
     process::CANNOT_START,
+    report::ReportWriter,
     rootfs,
     spec::{ContainerSpec, Identity, Namespaces},
 };
@@ -32,13 +35,17 @@ pub(crate) fn main(spec: &Path) -> i32 {
             return CANNOT_START;
         }
     };
-    run(&spec).unwrap_or_else(|error| report(&spec, &error))
-}
-
-fn report(spec: &ContainerSpec, error: &SandboxError) -> i32 {
-    // the node finds the reason in the file, or nothing if the disk is full
-    let _ = fs::write(&spec.error_file, whole_message(error));
-    CANNOT_START
+    let report = match ReportWriter::open(&spec.report) {
+        Ok(report) => report,
+        Err(error) => {
+            eprintln!("prefect-e2e: {}", whole_message(&error));
+            return CANNOT_START;
+        }
+    };
+    run(&spec, &report).unwrap_or_else(|error| {
+        report.failed(&error);
+        CANNOT_START
+    })
 }
 
 /// Reads a spec written by the node.
@@ -48,18 +55,26 @@ pub(crate) fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, San
     serde_json::from_slice(&text).map_err(|error| failed(error.into()))
 }
 
-fn run(spec: &ContainerSpec) -> Result<i32, SandboxError> {
+fn run(spec: &ContainerSpec, report: &ReportWriter) -> Result<i32, SandboxError> {
     process::die_with_parent()?;
     enter_pod(&spec.namespaces)?;
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)
         .trying(|| "cannot make the container's namespaces".into())?;
     mount::make_private()?;
     let root = rootfs::assemble(spec)?;
+    // closed by the kernel when the program is executed
+    let (executed, until_executed) = pipe2(OFlag::O_CLOEXEC).trying(|| "cannot make a pipe".into())?;
     let child = process::fork_into(|| match become_first(spec, &root) {
         Ok(never) => match never {},
-        Err(error) => report(spec, &error),
+        Err(error) => {
+            report.failed(&error);
+            CANNOT_START
+        }
     })?;
-    fs::write(&spec.pid_file, child.to_string()).trying(|| "cannot record the container's process".into())?;
+    drop(until_executed);
+    // the end of the pipe is all that comes through it
+    let _ = File::from(executed).read(&mut [0]);
+    report.started(child.as_raw())?;
     process::supervise(child, child, false)
 }
 

@@ -20,11 +20,13 @@ mod mount;
 pub mod network;
 pub mod node;
 mod process;
+mod report;
 mod rootfs;
 mod spec;
 
 pub use error::SandboxError;
 pub use exec::{ExecSpec, Terminal};
+pub use report::{Report, ReportReader};
 pub use spec::{ContainerSpec, Identity, Layer, Mount, Namespaces};
 
 use std::{
@@ -69,8 +71,8 @@ pub fn guarded_command(executable: &Path, program: &std::ffi::OsStr) -> Command 
 
 /// The command that starts the container of the spec written at `spec`.
 ///
-/// It ends with the container's exit code; SIGTERM and the like are passed on to the container. Why a
-/// container did not start stands in the spec's error file, with exit code 128.
+/// It ends with the container's exit code; SIGTERM and the like are passed on to the container. Whether
+/// the container started is told through the spec's pipe, to be read by a [`ReportReader`].
 #[must_use]
 pub fn container_command(executable: &Path, spec: &Path) -> Command {
     let mut command = Command::new(executable);

@@ -27,10 +27,8 @@ pub struct ContainerSpec {
     pub identity: Identity,
     /// The pod's namespaces.
     pub namespaces: Namespaces,
-    /// Gets the process identifier of the container's first process.
-    pub pid_file: PathBuf,
-    /// Gets the reason why the container did not start.
-    pub error_file: PathBuf,
+    /// The named pipe that gets the [`Report`](crate::Report) of its start.
+    pub report: PathBuf,
 }
 
 /// A directory or file of the host, seen read-only in the container.
