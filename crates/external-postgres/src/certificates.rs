@@ -7,14 +7,21 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use crate::{Tls, error::ExternalPostgresError};
 
 /// An authority and a server certificate signed by it. Never logged: it has no `Debug`.
-pub(crate) struct Certificates {
-    pub(crate) ca_pem: String,
-    pub(crate) certificate_pem: String,
-    pub(crate) key_pem: String,
+pub struct Certificates {
+    /// The authority.
+    pub ca_pem: String,
+    /// The server's certificate.
+    pub certificate_pem: String,
+    /// Its private key.
+    pub key_pem: String,
 }
 
 impl Certificates {
-    pub(crate) fn generate(tls: &Tls) -> Result<Self, ExternalPostgresError> {
+    /// Makes an authority and a certificate for the names and addresses of `tls`.
+    ///
+    /// # Errors
+    /// When a name cannot stand in a certificate.
+    pub fn generate(tls: &Tls) -> Result<Self, ExternalPostgresError> {
         Self::sign(tls).map_err(|source| ExternalPostgresError::Certificates { source })
     }
 

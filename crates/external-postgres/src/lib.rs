@@ -36,10 +36,11 @@ use std::{
 use async_trait::async_trait;
 use prefect_e2e_images::ImageStore;
 
+pub use certificates::Certificates;
 pub use container::remove_leftovers;
 pub use error::ExternalPostgresError;
 
-use crate::{certificates::Certificates, client::Client};
+use crate::client::Client;
 
 /// What PostgreSQL to start.
 #[derive(Clone)]

@@ -12,6 +12,7 @@ mod diagnosis;
 pub mod event;
 mod exec;
 pub mod exit_code;
+mod external_database;
 pub mod history;
 mod http;
 mod list_command;

@@ -18,6 +18,7 @@ use crate::{
     deploy::Place,
     deployment::Deployment,
     diagnosis::Diagnosis,
+    external_database::ExternalDatabase,
     event::{Happening, Verdict},
     prefect::Prefect,
     step::{Progress, StepFailed, Steps},
@@ -60,6 +61,8 @@ struct Made {
     namespace: bool,
     objects: Vec<Object>,
     secrets: Vec<String>,
+    database: Option<ExternalDatabase>,
+    placeholders: Placeholders,
 }
 
 impl Proving {
@@ -82,7 +85,7 @@ impl Proving {
             Some(Err(StepFailed)) => Verdict::Failed,
             None => Verdict::Skipped,
         };
-        if self.leave(&place, &made).await.is_err() && verdict == Verdict::Passed {
+        if self.leave(&place, made).await.is_err() && verdict == Verdict::Passed {
             verdict = Verdict::Failed;
         }
         self.steps.publish(Happening::ScenarioEnded { verdict, took: begin.elapsed() });
@@ -109,7 +112,7 @@ impl Proving {
             Expectation::Ready => {
                 let mut deployment = self.deploy(place, made).await?;
                 self.become_healthy(&deployment).await?;
-                self.prove_all(&deployment, &self.scenario.file.proves).await?;
+                self.prove_all(&deployment, &self.scenario.file.proves, made.database.as_ref()).await?;
                 let mut layers = vec![self.scenario.file.values.clone()];
                 for upgrade in &self.scenario.file.upgrades {
                     layers.push(upgrade.values.clone());
@@ -171,21 +174,31 @@ impl Proving {
     }
 
     async fn deploy(&self, place: &Place, made: &mut Made) -> Result<Deployment, StepFailed> {
-        let placeholders = Placeholders::default();
         made.namespace = true;
-        let prepared = self
-            .steps
-            .make("prepare", |count: &usize| prepared_text(*count), |_| self.prepare(place, &placeholders))
-            .await;
-        made.secrets = self.scenario.file.requires.secrets.iter().map(|secret| secret.name.clone()).collect();
-        prepared?;
-        let rendered = self
+        let requires = &self.scenario.file.requires;
+        made.secrets = requires.secrets.iter().map(|secret| secret.name.clone()).collect();
+        self.steps.make("namespace", |()| place.namespace.clone(), |_| place.create(&self.scenario.name)).await?;
+        if let Some(requirement) = &requires.external_postgres {
+            let secrets = self.steps.events().secrets();
+            let database = self
+                .steps
+                .make("external database", ExternalDatabase::about, |_| {
+                    ExternalDatabase::start(requirement, &**self.target, place, secrets)
+                })
+                .await?;
+            made.placeholders = database.placeholders();
+            made.database = Some(database);
+        }
+        if !requires.secrets.is_empty() {
+            let names = made.secrets.join(", ");
+            self.steps.make("secrets", |()| names, |_| self.create_secrets(place, &made.placeholders)).await?;
+        }
+        let (values, objects) = self
             .steps
             .make("render", |(_, objects): &(Value, Vec<Object>)| format!("{} objects", objects.len()), |_| async {
-                self.render(&[self.scenario.file.values.clone()], &placeholders, &place.namespace)
+                self.render(&[self.scenario.file.values.clone()], &made.placeholders, &place.namespace)
             })
             .await?;
-        let (values, objects) = rendered;
         made.objects.clone_from(&objects);
         self.apply("deploy", place, &objects, &[]).await?;
         Ok(self.deployment(place, values, objects))
@@ -210,10 +223,8 @@ impl Proving {
         }
     }
 
-    async fn prepare(&self, place: &Place, placeholders: &Placeholders) -> Result<usize, Broken> {
-        place.create(&self.scenario.name).await?;
-        let secrets = &self.scenario.file.requires.secrets;
-        for secret in secrets {
+    async fn create_secrets(&self, place: &Place, placeholders: &Placeholders) -> Result<(), Broken> {
+        for secret in &self.scenario.file.requires.secrets {
             let mut data = Vec::new();
             for (key, text) in &secret.data {
                 let filled = placeholders.fill(text).map_err(|error| Broken::new(error.to_string()))?;
@@ -222,7 +233,7 @@ impl Proving {
             }
             place.create_secret(&secret.name, &data).await?;
         }
-        Ok(secrets.len())
+        Ok(())
     }
 
     async fn apply(&self, step: &str, place: &Place, objects: &[Object], before: &[Object]) -> Result<(), StepFailed> {
@@ -253,7 +264,12 @@ impl Proving {
     }
 
     /// Everything that holds of every deployment, then what the scenario is for.
-    async fn prove_all(&self, deployment: &Deployment, proofs: &[Proof]) -> Result<(), StepFailed> {
+    async fn prove_all(
+        &self,
+        deployment: &Deployment,
+        proofs: &[Proof],
+        database: Option<&ExternalDatabase>,
+    ) -> Result<(), StepFailed> {
         let patience = self.options.patience;
         let steps = &self.steps;
         let exactly = proofs.iter().find_map(|proof| match proof {
@@ -280,12 +296,17 @@ impl Proving {
             steps.check("autoscaling", |_| autoscaling::configured(deployment)).await?;
         }
         for proof in proofs {
-            self.prove_one(deployment, proof).await?;
+            self.prove_one(deployment, proof, database).await?;
         }
         Ok(())
     }
 
-    async fn prove_one(&self, deployment: &Deployment, proof: &Proof) -> Result<(), StepFailed> {
+    async fn prove_one(
+        &self,
+        deployment: &Deployment,
+        proof: &Proof,
+        database: Option<&ExternalDatabase>,
+    ) -> Result<(), StepFailed> {
         let (steps, patience) = (&self.steps, self.options.patience);
         match proof {
             // counted with everything else
@@ -301,7 +322,11 @@ impl Proving {
                 steps.check("basic auth", |_| basic_auth::enforced(deployment, auth_string)).await
             }
             Proof::DatabaseRows => steps.check("database rows", |_| database::rows(deployment)).await,
-            Proof::DatabaseTls => Ok(()),
+            Proof::DatabaseTls => {
+                // a scenario with this proof has the requirement, which loading checks
+                let Some(external) = database else { return Ok(()) };
+                steps.check("database TLS", |_| database::sessions_are_encrypted(deployment, external)).await
+            }
             Proof::BackgroundServices => {
                 steps
                     .check("background services", |progress| async move {
@@ -328,10 +353,9 @@ impl Proving {
                 Prefect::connect(&before).await?.write_flow_run("prefect-e2e-before").await
             })
             .await?;
-        let placeholders = Placeholders::default();
         let (values, objects) = steps
             .make("render the upgrade", |(_, objects): &(Value, Vec<Object>)| format!("{} objects", objects.len()), |_| async {
-                self.render(layers, &placeholders, &place.namespace)
+                self.render(layers, &made.placeholders, &place.namespace)
             })
             .await?;
         made.objects.extend(objects.iter().cloned());
@@ -348,11 +372,11 @@ impl Proving {
                 Prefect::connect(&after).await?.find_flow_run(&run).await
             })
             .await?;
-        self.prove_all(&after, &[]).await?;
+        self.prove_all(&after, &[], made.database.as_ref()).await?;
         Ok(after)
     }
 
-    async fn leave(&self, place: &Place, made: &Made) -> Result<(), StepFailed> {
+    async fn leave(&self, place: &Place, made: Made) -> Result<(), StepFailed> {
         if !made.namespace {
             return Ok(());
         }
@@ -361,20 +385,20 @@ impl Proving {
             self.steps.publish(Happening::Note { message: format!("kept: {kubectl} get all") });
             return Ok(());
         }
-        let removal = tokio::time::timeout(self.options.patience, place.remove(&made.objects, &made.secrets));
+        let patience = self.options.patience;
         self.steps
-            .make("clean up", |()| String::new(), |_| async {
-                removal.await.unwrap_or_else(|_| Err(Broken::new("what the scenario made is not gone in time")))
+            .make("clean up", |()| String::new(), |_| async move {
+                let removal = place.remove(&made.objects, &made.secrets);
+                let removed = tokio::time::timeout(patience, removal)
+                    .await
+                    .unwrap_or_else(|_| Err(Broken::new("what the scenario made is not gone in time")));
+                match made.database {
+                    // both end, whatever became of the other
+                    Some(database) => database.stop().await.and(removed),
+                    None => removed,
+                }
             })
             .await
-    }
-}
-
-fn prepared_text(secrets: usize) -> String {
-    match secrets {
-        0 => "a namespace".into(),
-        1 => "a namespace and a Secret".into(),
-        count => format!("a namespace and {count} Secrets"),
     }
 }
 

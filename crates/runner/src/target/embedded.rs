@@ -88,6 +88,10 @@ impl Target for Embedded {
         format!("--kubeconfig {} --context {CONTEXT}", self.kubeconfig.display())
     }
 
+    fn reaches_host(&self) -> bool {
+        true
+    }
+
     async fn expose(&self, port: u16) -> Result<Option<SocketAddr>, TargetError> {
         Ok(Some(self.cluster.expose(port).await?))
     }

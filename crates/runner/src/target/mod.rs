@@ -25,6 +25,11 @@ pub trait Target: Send + Sync {
     /// The arguments that point `kubectl` at the cluster while it stands.
     fn kubectl(&self) -> String;
 
+    /// Whether pods of this target can reach this machine.
+    fn reaches_host(&self) -> bool {
+        false
+    }
+
     /// Lets pods reach `port` of this machine's loopback, and gives the address at which they do;
     /// `None` when pods of this target cannot.
     ///
