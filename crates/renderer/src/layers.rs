@@ -355,7 +355,7 @@ mod tests {
             .expect_err("a refusal");
         assert_eq!(
             error.to_string(),
-            "0.yaml:1:24: `server.autoscaling` is missing: the chart reads it and its default was deleted"
+            "0.yaml:1:23: `server.autoscaling` is missing: the chart reads it and its default was deleted"
         );
     }
 

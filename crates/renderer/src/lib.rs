@@ -16,6 +16,7 @@
 mod chart;
 mod check;
 mod error;
+mod go_yaml;
 mod layers;
 mod object;
 mod output;
@@ -23,6 +24,7 @@ mod postgresql;
 mod release;
 mod schema;
 mod set_expression;
+mod template;
 pub mod values;
 mod yaml;
 
