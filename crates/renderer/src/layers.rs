@@ -290,6 +290,11 @@ static DEFAULTS: LazyLock<(Map<String, Value>, Map<String, Value>)> = LazyLock::
     (chart, object(serde_json::to_value(Postgresql::of_subchart())))
 });
 
+/// What the chart's own values file says, without the subchart's.
+pub(crate) fn chart_defaults() -> &'static Map<String, Value> {
+    &DEFAULTS.0
+}
+
 fn over_defaults(user: Value) -> Value {
     let mut values = match user {
         Value::Object(map) => map,
@@ -355,7 +360,7 @@ mod tests {
             .expect_err("a refusal");
         assert_eq!(
             error.to_string(),
-            "0.yaml:1:24: `server.autoscaling` is missing: the chart reads it and its default was deleted"
+            "0.yaml:1:23: `server.autoscaling` is missing: the chart reads it and its default was deleted"
         );
     }
 

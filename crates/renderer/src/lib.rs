@@ -15,22 +15,27 @@
 
 mod chart;
 mod check;
+mod documentation;
 mod error;
+mod go_yaml;
 mod layers;
 mod object;
 mod output;
+pub mod patch;
 mod postgresql;
 mod release;
 mod schema;
 mod set_expression;
+mod template;
 pub mod values;
 mod yaml;
 
 pub use chart::{notes::notes, render};
+pub use documentation::{Row, values_markdown, values_rows, values_yaml};
 pub use error::{Place, RenderError, ValuesError};
 pub use layers::Layers;
 pub use object::Object;
-pub use output::to_yaml;
+pub use output::{StreamError, from_yaml, to_yaml};
 pub use release::{KubeVersion, KubeVersionError, Release};
 pub use schema::values_schema;
 pub use values::Values;

@@ -1,8 +1,10 @@
-//! Objects as text.
+//! Objects as text, and texts as objects.
 
 use std::fmt::Write as _;
 
-use crate::object::Object;
+use serde_json::Value;
+
+use crate::{object::Object, yaml};
 
 /// The objects as a YAML stream that `kubectl` and helm read back the same: texts that look like
 /// numbers or booleans are quoted.
@@ -19,4 +21,22 @@ pub fn to_yaml(objects: &[Object]) -> String {
         }
     }
     stream
+}
+
+/// A stream that is not YAML.
+#[derive(Debug, thiserror::Error)]
+#[error("the stream of objects is not valid YAML")]
+pub struct StreamError(#[source] Box<serde_saphyr::Error>);
+
+/// The objects of a YAML stream, as `helm template` prints it. Empty documents are passed over.
+///
+/// # Errors
+/// When the text is not YAML.
+pub fn from_yaml(stream: &str) -> Result<Vec<Object>, StreamError> {
+    let documents = yaml::read_stream(stream).map_err(|error| StreamError(Box::new(error)))?;
+    Ok(documents
+        .into_iter()
+        .filter(|document| *document != Value::Null)
+        .map(Object::new)
+        .collect())
 }

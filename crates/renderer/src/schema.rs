@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use schemars::generate::SchemaSettings;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::values::Values;
 
@@ -15,6 +15,7 @@ pub fn values_schema() -> &'static Value {
         let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
         let schema = settings.into_generator().into_root_schema_for::<Values>();
         let mut schema = schema.to_value();
+        flatten_optional(&mut schema);
         for (component, name) in [
             ("server", "server"),
             ("backgroundServices", "background-services"),
@@ -64,7 +65,7 @@ fn close(schema: &mut Value) {
     });
     for key in ["requests", "limits"] {
         if let Some(Value::Object(block)) =
-            schema.pointer_mut(&format!("/properties/resources/anyOf/0/properties/{key}"))
+            schema.pointer_mut(&format!("/properties/resources/properties/{key}"))
             && let Value::Object(quantities) = quantities.clone()
         {
             block.extend(quantities);
@@ -99,7 +100,6 @@ fn loosen(schema: &mut Value, in_items: bool) {
     if !in_items {
         map.remove("required");
     }
-    flatten_optional(map);
     if let Some(Value::Object(properties)) = map.get_mut("properties") {
         for property in properties.values_mut() {
             loosen(property, in_items);
@@ -113,8 +113,15 @@ fn loosen(schema: &mut Value, in_items: bool) {
     }
 }
 
-/// `anyOf: [X, null]`, which an optional block becomes, is X with null allowed.
-fn flatten_optional(map: &mut Map<String, Value>) {
+/// `anyOf: [X, null]`, which an optional block becomes, is made X; null comes back with the others'.
+fn flatten_optional(schema: &mut Value) {
+    let children: Box<dyn Iterator<Item = &mut Value>> = match schema {
+        Value::Object(map) => Box::new(map.values_mut()),
+        Value::Array(list) => Box::new(list.iter_mut()),
+        _ => return,
+    };
+    children.for_each(flatten_optional);
+    let Some(map) = schema.as_object_mut() else { return };
     let Some(Value::Array(choices)) = map.get("anyOf") else {
         return;
     };
@@ -129,7 +136,6 @@ fn flatten_optional(map: &mut Map<String, Value>) {
         choice.insert("description".to_owned(), description.clone());
     }
     *map = choice;
-    map.remove("required");
 }
 
 fn allow_null(schema: &mut Value) {

@@ -373,7 +373,7 @@ mod tests {
     fn text_and_json_are_read_by_their_own_rules() {
         let mut values = json!({});
         apply(&mut values, "a=1,b={true}", Mode::Text).expect("an expression");
-        apply(&mut values, r#"c={"d": [1, 2]}, e="f""#, Mode::Json).expect("an expression");
+        apply(&mut values, r#"c={"d": [1, 2]} ,e="f""#, Mode::Json).expect("an expression");
         apply_text(&mut values, "g.h", "a=b,c").expect("a path");
         assert_eq!(
             values,

@@ -9,10 +9,15 @@ use serde::{
     de::{self, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Number, Value};
-use serde_saphyr::{Options, Spanned};
+use serde_saphyr::{Options, Spanned, options::DuplicateKeyPolicy};
 
 fn options() -> Options {
     serde_saphyr::options! { legacy_octal_numbers: true }
+}
+
+/// What templates write may repeat a key; the last one counts, as in helm.
+fn options_for_rendered() -> Options {
+    serde_saphyr::options! { legacy_octal_numbers: true, duplicate_keys: DuplicateKeyPolicy::LastWins }
 }
 
 /// Reads one document; an empty one is null.
@@ -24,12 +29,18 @@ pub(crate) fn read(text: &str) -> Result<Value, serde_saphyr::Error> {
     Ok(value)
 }
 
+/// Reads one document that a template wrote; an empty one is null.
+pub(crate) fn read_rendered(text: &str) -> Result<Value, serde_saphyr::Error> {
+    if text.trim().is_empty() {
+        return Ok(Value::Null);
+    }
+    let Node(value) = serde_saphyr::from_str_with_options(text, options_for_rendered())?;
+    Ok(value)
+}
+
 /// Reads all documents of a stream.
-///
-/// # Errors
-/// When the text is not YAML, or not YAML that JSON can express.
 pub(crate) fn read_stream(text: &str) -> Result<Vec<Value>, serde_saphyr::Error> {
-    let documents: Vec<Node> = serde_saphyr::from_multiple_with_options(text, options())?;
+    let documents: Vec<Node> = serde_saphyr::from_multiple_with_options(text, options_for_rendered())?;
     Ok(documents.into_iter().map(|Node(value)| value).collect())
 }
 

@@ -8,7 +8,7 @@ use super::{
     server::entrypoint,
     workload::{Container, Workload, quoted},
 };
-use crate::{error::RenderError, object::Object, values::Table};
+use crate::{error::RenderError, object::Object};
 
 impl Chart<'_> {
     pub(super) fn background_services(&self, objects: &mut Vec<Object>) -> Result<(), RenderError> {
@@ -46,7 +46,7 @@ impl Chart<'_> {
                 self.connection_env(),
             ],
             volume_mounts: Vec::new(),
-            rest: Table::new(),
+            rest: self.http_probes(&values.liveness_probe, &values.readiness_probe),
         };
         let name = bare(&format!("{}-background-services", self.fullname));
         objects.push(Object::new(json!({

@@ -2,11 +2,14 @@
 
 use std::cell::OnceCell;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::workload::as_table;
 use crate::{
     error::RenderError,
+    go_yaml,
     release::Release,
+    template::{self, Context, Fault},
     values::{Table, Values},
     yaml,
 };
@@ -24,7 +27,7 @@ pub(crate) struct Scope<'a> {
     release: &'a Release,
     values: &'a Values,
     prefix: &'static str,
-    data: OnceCell<Value>,
+    context: OnceCell<Context>,
 }
 
 impl<'a> Scope<'a> {
@@ -33,7 +36,7 @@ impl<'a> Scope<'a> {
             release,
             values,
             prefix: "",
-            data: OnceCell::new(),
+            context: OnceCell::new(),
         }
     }
 
@@ -42,7 +45,7 @@ impl<'a> Scope<'a> {
             release,
             values,
             prefix: "postgresql.",
-            data: OnceCell::new(),
+            context: OnceCell::new(),
         }
     }
 
@@ -80,9 +83,10 @@ impl<'a> Scope<'a> {
         if !text.contains("{{") {
             return Ok(text.to_owned());
         }
-        Err(self.refuse(key, "not yet"))
+        template::evaluate(text, self.context()).map_err(|fault| self.fault(key, text, &fault))
     }
 
+    /// An error about a value that the chart's templates trip over.
     pub(crate) fn refuse(&self, key: &str, problem: &str) -> RenderError {
         RenderError::Refused {
             key: format!("{}{key}", self.prefix),
@@ -90,8 +94,86 @@ impl<'a> Scope<'a> {
         }
     }
 
-    fn evaluate(&self, key: &str, _value: &Value) -> Result<Value, RenderError> {
-        Err(self.refuse(key, "not yet"))
+    /// Evaluates as the chart does: the value as YAML, that as a template, the result as YAML again.
+    fn evaluate(&self, key: &str, value: &Value) -> Result<Value, RenderError> {
+        let source = go_yaml::to_yaml(value);
+        let text = template::evaluate(&source, self.context()).map_err(|fault| {
+            self.faulty_text(key, value)
+                .unwrap_or_else(|| self.fault(key, &source, &fault))
+        })?;
+        yaml::read_rendered(&text).map_err(|error| RenderError::Yaml {
+            key: format!("{}{key}", self.prefix),
+            source: Box::new(error),
+        })
+    }
+
+    /// The error of the first text within a value that is wrong on its own.
+    fn faulty_text(&self, key: &str, value: &Value) -> Option<RenderError> {
+        match value {
+            Value::String(text) => self.text(key, text).err(),
+            Value::Array(items) => items
+                .iter()
+                .enumerate()
+                .find_map(|(index, item)| self.faulty_text(&format!("{key}[{index}]"), item)),
+            Value::Object(entries) => entries.iter().find_map(|(name, value)| {
+                let key = format!("{key}.{name}");
+                self.text(&key, name)
+                    .err()
+                    .or_else(|| self.faulty_text(&key, value))
+            }),
+            _ => None,
+        }
+    }
+
+    fn fault(&self, key: &str, template: &str, fault: &Fault) -> RenderError {
+        let before = template.get(..fault.at).unwrap_or(template);
+        RenderError::Template {
+            key: format!("{}{key}", self.prefix),
+            template: template.to_owned(),
+            column: before.chars().count() + 1,
+            problem: fault.problem.clone(),
+        }
+    }
+
+    fn context(&self) -> &Context {
+        self.context.get_or_init(|| Context::new(&self.data()))
+    }
+
+    /// What helm gives to templates, as far as it is the same on every call.
+    fn data(&self) -> Value {
+        let chart = as_table(self.values);
+        let (info, values) = if self.prefix.is_empty() {
+            (&super::INFO, chart)
+        } else {
+            let mut values = as_table(&self.values.postgresql);
+            values.insert("global".to_owned(), as_table(&self.values.global).into());
+            (&crate::postgresql::INFO, values)
+        };
+        let kube = self.release.kube_version;
+        let version = format!("v{kube}");
+        json!({
+            "Values": values,
+            "Release": {
+                "Name": self.release.name,
+                "Namespace": self.release.namespace,
+                "Service": "Helm",
+                "Revision": 1,
+                "IsInstall": true,
+                "IsUpgrade": false,
+            },
+            "Chart": {
+                "Name": info.name,
+                "Version": info.version,
+                "AppVersion": info.app_version,
+                "Type": "application",
+            },
+            "Capabilities": {"KubeVersion": {
+                "Version": version,
+                "GitVersion": version,
+                "Major": kube.major.to_string(),
+                "Minor": kube.minor.to_string(),
+            }},
+        })
     }
 }
 

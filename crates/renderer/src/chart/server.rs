@@ -58,14 +58,7 @@ impl Chart<'_> {
             "ports".to_owned(),
             json!([{"containerPort": as_int(&self.values.service.target_port)}]),
         );
-        for (name, probe, path) in [
-            ("livenessProbe", &values.liveness_probe, "/api/health"),
-            ("readinessProbe", &values.readiness_probe, "/api/ready"),
-        ] {
-            if probe.enabled {
-                rest.insert(name.to_owned(), self.http_probe(probe, path).into());
-            }
-        }
+        rest.extend(self.http_probes(&values.liveness_probe, &values.readiness_probe));
         let container = Container {
             command: self.server_command(),
             args: self.server_args(),
@@ -141,16 +134,25 @@ impl Chart<'_> {
         env
     }
 
-    fn http_probe(&self, probe: &Probe, path: &str) -> Table {
-        let mut table = Table::new();
-        table.insert(
-            "httpGet".to_owned(),
-            json!({"path": path, "port": bare_port(&self.values.service.target_port)}),
-        );
-        if let Some(config) = &probe.config {
-            table.extend(as_table(config));
+    /// The probes that are wanted, of the port of the web server whichever the component.
+    pub(super) fn http_probes(&self, liveness: &Probe, readiness: &Probe) -> Table {
+        let mut probes = Table::new();
+        for (name, probe, path) in [
+            ("livenessProbe", liveness, "/api/health"),
+            ("readinessProbe", readiness, "/api/ready"),
+        ] {
+            if !probe.enabled {
+                continue;
+            }
+            let port = bare_port(&self.values.service.target_port);
+            let mut table = Table::new();
+            table.insert("httpGet".to_owned(), json!({"path": path, "port": port}));
+            if let Some(config) = &probe.config {
+                table.extend(as_table(config));
+            }
+            probes.insert(name.to_owned(), table.into());
         }
-        table
+        probes
     }
 
     /// The chart scales only what has requests, since the metrics are parts of them.
@@ -165,8 +167,8 @@ impl Chart<'_> {
         let autoscaling = &self.values.server.autoscaling;
         let mut metrics = Vec::new();
         for (name, target) in [
-            ("memory", autoscaling.target_memory),
             ("cpu", autoscaling.target_cpu),
+            ("memory", autoscaling.target_memory),
         ] {
             let Some(target) = target.filter(|target| *target != 0) else {
                 continue;

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Database, go_yaml_digest};
-use crate::{error::RenderError, object::Object, values::Table};
+use sha2::{Digest as _, Sha256};
+
+use super::Database;
+use crate::{error::RenderError, go_yaml, object::Object, values::Table};
 
 impl Database<'_> {
     pub(super) fn config_maps(&self, objects: &mut Vec<Object>) -> Result<(), RenderError> {
@@ -73,7 +75,7 @@ impl Database<'_> {
             ("checksum/extended-configuration", self.extended_configuration()?),
         ] {
             if !data.is_empty() {
-                annotations.insert(name.to_owned(), go_yaml_digest::of(&json!({"data": data})).into());
+                annotations.insert(name.to_owned(), digest(&json!({"data": data})).into());
             }
         }
         Ok(annotations)
@@ -117,6 +119,15 @@ impl Database<'_> {
         }
         Ok((!initdb.scripts.is_empty()).then(|| format!("{}-init-scripts", self.fullname)))
     }
+}
+
+/// The digest of a value's YAML.
+fn digest(value: &Value) -> String {
+    let text = go_yaml::to_yaml(value);
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// A text in a block that drops the line breaks at its end.

@@ -3,7 +3,6 @@
 mod configuration;
 mod connection;
 mod container;
-mod go_yaml_digest;
 mod init_containers;
 mod pod;
 mod services;

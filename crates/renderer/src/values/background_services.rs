@@ -35,9 +35,9 @@ pub struct BackgroundServices {
     /// What the container asks for and may use
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
-    /// A probe that the chart documents and does not render
+    /// When the background services are to be restarted
     pub liveness_probe: Probe,
-    /// A probe that the chart documents and does not render
+    /// When the background services are ready
     pub readiness_probe: Probe,
     /// The pod's security context
     #[serde(skip_serializing_if = "Option::is_none")]

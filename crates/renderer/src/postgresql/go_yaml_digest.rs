@@ -1,4 +1,0 @@
-//! x
-pub(super) fn of(_v: &serde_json::Value) -> String {
-    String::new()
-}
