@@ -300,17 +300,19 @@ mod tests {
     async fn controllers_write_nothing_once_all_is_as_it_should_be() {
         let cluster = TestCluster::start().await;
         let labels = json!({"matchLabels": {"app": "a"}});
-        let workload = |image: &str| json!({
-            "metadata": {"name": image},
-            "spec": {
-                "selector": {"matchLabels": {"app": image}}, "replicas": 2, "serviceName": "s",
-                "template": template(image, image), "minReadySeconds": 3,
-                "volumeClaimTemplates": [{
-                    "metadata": {"name": "data"},
-                    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-                }],
-            },
-        });
+        let workload = |image: &str| {
+            json!({
+                "metadata": {"name": image},
+                "spec": {
+                    "selector": {"matchLabels": {"app": image}}, "replicas": 2, "serviceName": "s",
+                    "template": template(image, image), "minReadySeconds": 3,
+                    "volumeClaimTemplates": [{
+                        "metadata": {"name": "data"},
+                        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+                    }],
+                },
+            })
+        };
         for image in ["ready", "unready"] {
             cluster.create::<StatefulSet>(workload(image)).await;
             let mut deployment = workload(image);
