@@ -120,7 +120,7 @@ where
         let mut listed = BTreeMap::new();
         while let Some(event) = events.next().await {
             match event {
-                Ok(watcher::Event::Apply(object)) => self.put(Arc::new(object)),
+                Ok(watcher::Event::Apply(object)) => self.put(&Arc::new(object)),
                 Ok(watcher::Event::Delete(object)) => self.remove(&Key::of(&object), &object),
                 Ok(watcher::Event::Init) => listed.clear(),
                 Ok(watcher::Event::InitApply(object)) => {
@@ -132,8 +132,8 @@ where
         }
     }
 
-    fn put(&self, object: Arc<K>) {
-        let key = Key::of(&*object);
+    fn put(&self, object: &Arc<K>) {
+        let key = Key::of(&**object);
         let mut objects = self
             .shared
             .objects
@@ -141,7 +141,7 @@ where
             .unwrap_or_else(PoisonError::into_inner);
         let before = objects.insert(key, object.clone());
         drop(objects);
-        self.tell(before.as_deref(), Some(&object));
+        self.tell(before.as_deref(), Some(object));
     }
 
     fn remove(&self, key: &Key, last: &K) {
@@ -163,7 +163,7 @@ where
             }
         }
         for object in listed.into_values() {
-            self.put(object);
+            self.put(&object);
         }
     }
 

@@ -146,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    fn pod(change: Value) -> Pod {
+    fn pod(change: &Value) -> Pod {
         let mut pod = json!({
             "metadata": {"annotations": {}, "creationTimestamp": "2026-01-01T00:00:00Z"},
             "spec": {"nodeName": "n", "containers": []},
@@ -160,7 +160,7 @@ mod tests {
         serde_json::from_value(pod).unwrap()
     }
 
-    fn json_patch(value: &mut Value, change: Value) {
+    fn json_patch(value: &mut Value, change: &Value) {
         for (pointer, new) in change.as_object().unwrap() {
             *value.pointer_mut(pointer).unwrap() = new.clone();
         }
@@ -175,6 +175,6 @@ mod tests {
     #[case(json!({"/status/containerStatuses/0/restartCount": 3}))]
     #[case(json!({"/metadata/creationTimestamp": "2026-01-02T00:00:00Z"}))]
     fn the_lesser_pod_is_deleted_first(#[case] lesser: Value) {
-        assert!(deletion_rank(&pod(lesser)) < deletion_rank(&pod(json!({}))));
+        assert!(deletion_rank(&pod(&lesser)) < deletion_rank(&pod(&json!({}))));
     }
 }

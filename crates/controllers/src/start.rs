@@ -282,3 +282,72 @@ impl Controllers {
         self.tasks.spawn(informer.follow(self.cluster.all()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kube::api::ListParams;
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{TestCluster, template};
+
+    async fn version(cluster: &TestCluster) -> Option<String> {
+        let listed = cluster.all::<Pod>().list(&ListParams::default()).await.unwrap();
+        listed.metadata.resource_version
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn controllers_write_nothing_once_all_is_as_it_should_be() {
+        let cluster = TestCluster::start().await;
+        let labels = json!({"matchLabels": {"app": "a"}});
+        let workload = |image: &str| {
+            json!({
+                "metadata": {"name": image},
+                "spec": {
+                    "selector": {"matchLabels": {"app": image}}, "replicas": 2, "serviceName": "s",
+                    "template": template(image, image), "minReadySeconds": 3,
+                    "volumeClaimTemplates": [{
+                        "metadata": {"name": "data"},
+                        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+                    }],
+                },
+            })
+        };
+        for image in ["ready", "unready"] {
+            cluster.create::<StatefulSet>(workload(image)).await;
+            let mut deployment = workload(image);
+            deployment["spec"]["selector"] = labels.clone();
+            deployment["spec"]["template"] = template("a", image);
+            for field in ["serviceName", "volumeClaimTemplates"] {
+                deployment["spec"].as_object_mut().unwrap().remove(field);
+            }
+            cluster.create::<Deployment>(deployment).await;
+            let autoscaler = json!({
+                "metadata": {"name": image},
+                "spec": {
+                    "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": image},
+                    "maxReplicas": 3,
+                },
+            });
+            cluster.create::<HorizontalPodAutoscaler>(autoscaler).await;
+        }
+        let service = json!({
+            "metadata": {"name": "s"},
+            "spec": {"selector": {"app": "a"}, "ports": [{"port": 80}]},
+        });
+        cluster.create::<Service>(service).await;
+        let mut pending = template("pending", "ready");
+        pending["metadata"]["name"] = "pending".into();
+        pending["spec"]["nodeSelector"] = json!({"no": "where"});
+        cluster.create::<Pod>(pending).await;
+        let mut job = template("job", "fails");
+        job["spec"]["restartPolicy"] = "Never".into();
+        let job = json!({"metadata": {"name": "job"}, "spec": {"template": job, "backoffLimit": 1}});
+        cluster.create::<Job>(job).await;
+        // the deadlines of rollouts have to pass as well
+        tokio::time::sleep(Duration::from_secs(900)).await;
+        let before = version(&cluster).await;
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(version(&cluster).await, before);
+    }
+}

@@ -406,13 +406,13 @@ mod tests {
     use super::*;
     use crate::testing::TestCluster;
 
-    fn claim(class: Value) -> Value {
+    fn claim(class: &str) -> Value {
         json!({
             "metadata": {"name": "data"},
             "spec": {
                 "accessModes": ["ReadWriteOnce"],
                 "resources": {"requests": {"storage": "1Gi"}},
-                "storageClassName": class,
+                "storageClassName": Some(class).filter(|class| !class.is_empty()),
             },
         })
     }
@@ -434,7 +434,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_claim_gets_a_volume_of_the_default_class_that_goes_with_it() {
         let cluster = TestCluster::start().await;
-        cluster.create::<PersistentVolumeClaim>(claim(Value::Null)).await;
+        cluster.create::<PersistentVolumeClaim>(claim("")).await;
         let claim = bound(&cluster).await;
         let spec = claim.spec.clone().unwrap();
         assert_eq!(spec.storage_class_name.as_deref(), Some("standard"));
@@ -456,9 +456,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_claim_of_an_unknown_class_stays_pending_and_says_so() {
         let cluster = TestCluster::start().await;
-        cluster
-            .create::<PersistentVolumeClaim>(claim("fast".into()))
-            .await;
+        cluster.create::<PersistentVolumeClaim>(claim("fast")).await;
         let message = cluster.event("data", "ProvisioningFailed").await;
         assert_eq!(message, "storageclass.storage.k8s.io \"fast\" not found");
         let found: PersistentVolumeClaim = cluster.api().get("data").await.unwrap();
@@ -472,9 +470,7 @@ mod tests {
             let object = volume(name, size, "manual");
             cluster.create_in::<PersistentVolume>(cluster.all(), object).await;
         }
-        cluster
-            .create::<PersistentVolumeClaim>(claim("manual".into()))
-            .await;
+        cluster.create::<PersistentVolumeClaim>(claim("manual")).await;
         let claim = bound(&cluster).await;
         assert_eq!(claim.spec.unwrap().volume_name.as_deref(), Some("fitting"));
         cluster

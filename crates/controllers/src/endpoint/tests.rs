@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::testing::{TestCluster, template};
 
-fn service(change: Value) -> Value {
+fn service(change: &Value) -> Value {
     let mut spec = json!({
         "selector": {"app": "web"},
         "ports": [{"name": "http", "port": 80, "targetPort": "http"}],
@@ -53,7 +53,7 @@ fn is_ready(condition: &EndpointConditions) -> bool {
 #[tokio::test(start_paused = true)]
 async fn ready_pods_are_behind_their_service() {
     let cluster = TestCluster::start().await;
-    cluster.create::<Service>(service(json!({}))).await;
+    cluster.create::<Service>(service(&json!({}))).await;
     let empty = cluster.until(|slices| !own(slices).is_empty()).await;
     assert!(own(&empty)[0].endpoints.is_empty());
     cluster.create::<Pod>(pod_named("a", "ready", 8080)).await;
@@ -87,7 +87,7 @@ async fn ready_pods_are_behind_their_service() {
 #[tokio::test(start_paused = true)]
 async fn pods_with_other_numbers_for_a_named_port_have_slices_of_their_own() {
     let cluster = TestCluster::start().await;
-    cluster.create::<Service>(service(json!({}))).await;
+    cluster.create::<Service>(service(&json!({}))).await;
     for (name, port) in [("a", 8080), ("b", 9090)] {
         cluster.create::<Pod>(pod_named(name, "ready", port)).await;
     }
@@ -104,7 +104,7 @@ async fn pods_with_other_numbers_for_a_named_port_have_slices_of_their_own() {
 async fn a_headless_service_may_publish_pods_that_are_not_ready() {
     let cluster = TestCluster::start().await;
     let change = json!({"clusterIP": "None", "publishNotReadyAddresses": true});
-    cluster.create::<Service>(service(change)).await;
+    cluster.create::<Service>(service(&change)).await;
     let mut object = pod_named("a", "unready", 8080);
     object["spec"]["hostname"] = "a".into();
     object["spec"]["subdomain"] = "web".into();
@@ -119,7 +119,7 @@ async fn a_headless_service_may_publish_pods_that_are_not_ready() {
 #[tokio::test(start_paused = true)]
 async fn endpoints_go_with_their_service_and_come_back_when_deleted() {
     let cluster = TestCluster::start().await;
-    cluster.create::<Service>(service(json!({}))).await;
+    cluster.create::<Service>(service(&json!({}))).await;
     let first = own(&cluster.until(|slices| !own(slices).is_empty()).await);
     cluster
         .api::<EndpointSlice>()
