@@ -24,7 +24,7 @@ fn browser() -> Option<PathBuf> {
 fn report(directory: &Path) -> String {
     let mut sink = Html::new(directory.to_owned(), Secrets::default());
     for line in include_str!("../src/sink/fixtures/run.ndjson").lines() {
-        let event: Event = serde_json::from_str(line).unwrap();
+        let event: Event = serde_json::from_str(line).expect("the run is of events");
         sink.take(&event);
     }
     format!("file://{}", directory.join("index.html").display())
@@ -44,13 +44,13 @@ fn open(browser: &Path, home: &Path, arguments: &[&str], url: &str) -> String {
         .arg(url)
         .stdin(Stdio::null())
         .output()
-        .unwrap();
+        .expect("the browser starts");
     assert!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(output.stdout).expect("a document is text")
 }
 
 #[test]
