@@ -53,7 +53,10 @@ fn main() -> io::Result<()> {
     let mut last = None;
     for line in std::fs::read_to_string(arguments.events)?.lines() {
         let event: Event = serde_json::from_str(line)?;
-        let since = last.replace(event.time).map(|last| event.time.duration_since(last)).unwrap_or_default();
+        let since = last
+            .replace(event.time)
+            .map(|last| event.time.duration_since(last))
+            .unwrap_or_default();
         if let Some(speed) = arguments.speed {
             thread::sleep(Duration::try_from(since).unwrap_or_default().div_f64(speed));
         }

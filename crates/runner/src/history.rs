@@ -22,7 +22,7 @@ const VERSION: u32 = 1;
 const GUESS: Duration = Duration::from_secs(30);
 
 /// How the scenarios ended last, and how long they took.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct History {
     directory: PathBuf,
     scenarios: BTreeMap<String, Entry>,
@@ -89,17 +89,26 @@ pub struct NotAShard(String);
 // === impl History ===
 
 impl History {
+    /// An empty history that is to be saved in `directory`: what to go on with when the one there is
+    /// damaged.
+    #[must_use]
+    pub fn new(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            scenarios: BTreeMap::new(),
+            recorded: BTreeMap::new(),
+        }
+    }
+
     /// The history in `directory`; an empty one when there is none.
     ///
     /// # Errors
     /// When it cannot be read, is damaged, or is of another version.
     pub fn load(directory: &Path) -> Result<Self, HistoryError> {
-        let directory = directory.to_owned();
         let scenarios = read(&directory.join("history.json"))?;
         Ok(Self {
-            directory,
             scenarios,
-            recorded: BTreeMap::new(),
+            ..Self::new(directory)
         })
     }
 
@@ -401,7 +410,7 @@ mod tests {
             names in prop::collection::btree_set("[a-f]{1,2}", 0..30),
             count in 1_usize..7,
         ) {
-            let mut history = History::default();
+            let mut history = History::new(Path::new("/nowhere"));
             for (name, seconds) in &known {
                 history.record(name, Verdict::Passed, Some(Duration::from_secs(*seconds)));
             }

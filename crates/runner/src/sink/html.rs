@@ -231,4 +231,24 @@ mod tests {
         assert!(page.contains("e2e-7f3a9c-bundled-postgres-2"));
         assert_eq!(page.matches("id=\"bundled-postgres\"").count(), 1);
     }
+
+    #[test]
+    fn what_is_large_does_not_stay_in_memory() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut sink = Html::new(directory.path().to_owned(), Secrets::default());
+        let events = sample::events();
+        events[..events.len() - 1]
+            .iter()
+            .for_each(|event| sink.take(event));
+        for (name, scenario) in sink.record.scenarios() {
+            assert!(
+                scenario.objects.is_empty() && scenario.artifacts.is_empty(),
+                "{name}"
+            );
+            assert!(
+                scenario.steps.iter().all(|step| step.progress.is_empty()),
+                "{name}"
+            );
+        }
+    }
 }

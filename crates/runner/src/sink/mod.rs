@@ -2,6 +2,8 @@
 //! them than it shows, and never fails the run: trouble with writing is told once on stderr.
 
 mod closing;
+#[cfg(test)]
+mod every_sink;
 mod github;
 mod html;
 mod html_view;

@@ -79,6 +79,8 @@ pub(super) struct ScenarioRecord {
     pub(super) steps: Vec<StepRecord>,
     /// The steps that failed in attempts before the latest.
     earlier: Vec<StepRecord>,
+    /// How long those attempts took that ended before the latest.
+    earlier_took: Duration,
     pub(super) versions: Versions,
     /// The objects as a YAML stream.
     pub(super) objects: String,
@@ -223,9 +225,6 @@ impl ScenarioRecord {
         self.artifacts = Vec::new();
         for step in self.steps.iter_mut().chain(&mut self.earlier) {
             step.progress = Vec::new();
-            if let Some((Outcome::Failed(failure), _)) = &mut step.ended {
-                failure.details = Vec::new();
-            }
         }
     }
 
@@ -251,11 +250,12 @@ impl ScenarioRecord {
                 self.namespace.clone_from(namespace);
                 self.first_started.get_or_insert(event.time);
                 self.started = Some(event.time);
-                self.ended = None;
+                let earlier = self.ended.take().map(|(_, took)| took);
+                self.earlier_took += earlier.unwrap_or_default();
             }
             Happening::StepStarted { step } => self.steps.push(StepRecord::new(step, event.time)),
             Happening::StepEnded { step, outcome, took } => self.end_step(step, outcome, *took, event.time),
-            Happening::ScenarioEnded { verdict, took } => self.ended = Some((*verdict, *took)),
+            Happening::ScenarioEnded { verdict, took } => self.end(*verdict, *took),
             Happening::Note { message } if keep >= Keep::Versions => self.notes.push(message.clone()),
             Happening::Rendered { objects } if keep >= Keep::Versions => {
                 self.versions = Versions::of(objects);
@@ -266,6 +266,17 @@ impl ScenarioRecord {
             detail if keep == Keep::Everything => self.add_detail(detail, event.time),
             _ => {}
         }
+    }
+
+    /// An attempt that passes makes one before it that failed a flaky scenario.
+    fn end(&mut self, verdict: Verdict, took: Duration) {
+        let failed_before = !self.earlier.is_empty() || !self.earlier_took.is_zero();
+        let verdict = if verdict == Verdict::Passed && failed_before {
+            Verdict::Flaky
+        } else {
+            verdict
+        };
+        self.ended = Some((verdict, self.earlier_took + took));
     }
 
     /// A step may end without having begun: what is skipped never does.
@@ -328,5 +339,82 @@ impl StepRecord {
         if is_news && self.progress.len() < MOST_PROGRESS {
             self.progress.push((now, message.to_owned()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::sample;
+
+    fn attempt(record: &mut RunRecord, verdict: Verdict) {
+        let (description, namespace) = (String::new(), String::new());
+        let outcome = match verdict {
+            Verdict::Failed => Outcome::Failed(Box::default()),
+            _ => Outcome::Passed { seen: String::new() },
+        };
+        let took = Duration::from_secs(2);
+        for what in [
+            Happening::ScenarioStarted {
+                description,
+                namespace,
+            },
+            Happening::StepEnded {
+                step: "health".into(),
+                outcome,
+                took,
+            },
+            Happening::ScenarioEnded { verdict, took },
+        ] {
+            record.add(&sample::event(Some("one"), what));
+        }
+    }
+
+    #[test]
+    fn a_scenario_that_fails_and_then_passes_is_flaky() {
+        let mut record = RunRecord::keeping(Keep::Outcomes);
+        attempt(&mut record, Verdict::Failed);
+        attempt(&mut record, Verdict::Passed);
+        let scenario = record.scenario("one").unwrap();
+        assert_eq!(scenario.ended, Some((Verdict::Flaky, Duration::from_secs(4))));
+        assert_eq!(
+            (scenario.failures().count(), scenario.earlier_failures().count()),
+            (0, 1)
+        );
+    }
+
+    #[test]
+    fn what_is_seen_again_and_again_is_kept_once() {
+        let mut record = RunRecord::keeping(Keep::Everything);
+        let step = "health".to_owned();
+        record.add(&sample::event(
+            Some("one"),
+            Happening::StepStarted { step: step.clone() },
+        ));
+        for message in ["refused", "refused", "200", "refused"] {
+            let message = message.to_owned();
+            record.add(&sample::event(
+                Some("one"),
+                Happening::StepProgress {
+                    step: step.clone(),
+                    message,
+                },
+            ));
+        }
+        assert_eq!(record.scenario("one").unwrap().steps[0].progress.len(), 3);
+        for index in 0..10_000 {
+            let message = index.to_string();
+            record.add(&sample::event(
+                Some("one"),
+                Happening::StepProgress {
+                    step: step.clone(),
+                    message,
+                },
+            ));
+        }
+        assert_eq!(
+            record.scenario("one").unwrap().steps[0].progress.len(),
+            MOST_PROGRESS
+        );
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    event::{Event, Happening, Outcome, Sink, Verdict},
+    event::{Event, Happening, Outcome, Sink},
     sink::{
         closing::Closing,
         live::LiveView,
@@ -192,8 +192,10 @@ impl Terminal {
             Happening::Note { message } => {
                 self.print_of(scenario, &format!("note: {}", wording::one_line(message)));
             }
-            Happening::ScenarioEnded { verdict, took } => {
-                self.print_of(scenario, &self.verdict_line(scenario, *verdict, *took));
+            Happening::ScenarioEnded { .. } => {
+                if let Some(line) = self.verdict_line(scenario) {
+                    self.print_of(scenario, &line);
+                }
             }
             _ => {}
         }
@@ -215,19 +217,17 @@ impl Terminal {
         line.trim_end().to_owned()
     }
 
-    fn verdict_line(&self, scenario: &str, verdict: Verdict, took: Duration) -> String {
+    fn verdict_line(&self, scenario: &str) -> Option<String> {
+        let record = self.record.scenario(scenario)?;
+        let (verdict, took) = record.ended?;
         let word = self
             .paint
             .verdict(verdict, &wording::verdict(verdict).to_uppercase());
-        let steps = self
-            .record
-            .scenario(scenario)
-            .map_or(0, |scenario| scenario.steps.len());
-        if steps == 0 {
-            return word;
+        if record.steps.is_empty() {
+            return Some(word);
         }
-        let steps = self.paint.dim(wording::count(steps, "step"));
-        format!("{word}  {}  {steps}", wording::duration(took))
+        let steps = self.paint.dim(wording::count(record.steps.len(), "step"));
+        Some(format!("{word}  {}  {steps}", wording::duration(took)))
     }
 
     fn show_end(&mut self) {
