@@ -96,6 +96,10 @@ impl Target for Embedded {
         Ok(Some(self.cluster.expose(port).await?))
     }
 
+    async fn cpu_seconds(&self) -> Option<f64> {
+        self.cluster.cpu_seconds().await
+    }
+
     async fn tear_down(self: Box<Self>) -> Result<(), TargetError> {
         Ok(self.cluster.stop().await?)
     }
