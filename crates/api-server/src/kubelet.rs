@@ -30,6 +30,17 @@ pub trait Kubelet: Send + Sync {
         options: ExecOptions,
     ) -> Result<ExecSession, KubeletError>;
 
+    /// Connects to the streams of a running container's own program. `options.command` is not used.
+    ///
+    /// # Errors
+    /// When there is no such container, it does not run, or it has no input or terminal but is asked for one.
+    async fn attach(
+        &self,
+        namespace: &str,
+        pod: &str,
+        options: ExecOptions,
+    ) -> Result<ExecSession, KubeletError>;
+
     /// Connects to a port of the pod from inside its network, on 127.0.0.1.
     ///
     /// # Errors

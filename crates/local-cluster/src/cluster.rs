@@ -5,26 +5,25 @@ use std::{
     collections::HashMap,
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::PathBuf,
-    sync::{Arc, MutexGuard, PoisonError},
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use kube::config::Kubeconfig;
-use prefect_e2e_images::{ImageStore, PullProgress};
+use prefect_e2e_images::{Image, ImageStore, PullProgress};
 use prefect_e2e_sandbox::{network::GATEWAY, node::NodeProcess};
-use tempfile::TempDir;
 use tokio::{
     io::BufReader,
     net::{
         UnixListener, UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{Mutex, broadcast, oneshot, watch},
+    sync::{Mutex, broadcast, watch},
     task::{JoinHandle, JoinSet},
 };
 
 use crate::{
-    channel::{self, Boot, ToCluster, ToHost},
+    channel::{self, Boot, Questions, ToCluster, ToHost},
     error::ClusterError,
     gateway,
     identity::Identity,
@@ -46,7 +45,11 @@ impl ClusterOptions {
     /// # Errors
     /// When the path of this program cannot be read.
     pub fn new(images: ImageStore) -> io::Result<Self> {
-        Ok(Self { executable: std::env::current_exe()?, images, port: None })
+        Ok(Self {
+            executable: std::env::current_exe()?,
+            images,
+            port: None,
+        })
     }
 }
 
@@ -59,7 +62,8 @@ pub struct Cluster {
     serving: JoinHandle<()>,
     shared: Arc<Shared>,
     ended: watch::Receiver<()>,
-    exposed: Mutex<Exposed>,
+    sockets: Sockets,
+    exposed: Mutex<HashMap<u16, JoinSet<()>>>,
 }
 
 /// What the tasks of the host's side share.
@@ -67,14 +71,8 @@ struct Shared {
     writer: Mutex<OwnedWriteHalf>,
     images: ImageStore,
     progress: broadcast::Sender<PullProgress>,
-    exposing: std::sync::Mutex<HashMap<u16, oneshot::Sender<Result<(), String>>>>,
-}
-
-/// The ports of the host that pods reach.
-#[derive(Default)]
-struct Exposed {
-    sockets: Option<TempDir>,
-    forwarding: HashMap<u16, JoinSet<()>>,
+    exposing: Questions<Result<(), String>>,
+    cpu_times: Questions<Result<f64, String>>,
 }
 
 impl Cluster {
@@ -97,16 +95,37 @@ impl Cluster {
             writer: Mutex::new(writer),
             images: options.images,
             progress,
-            exposing: std::sync::Mutex::default(),
+            exposing: Questions::default(),
+            cpu_times: Questions::default(),
         });
-        shared.boot(&mut reader, Boot { identity: identity.clone() }).await?;
+        let inside = shared
+            .boot(
+                &mut reader,
+                Boot {
+                    identity: identity.clone(),
+                },
+            )
+            .await?;
+        let sockets = Sockets {
+            outside: seen_from_host(process.pid(), &inside),
+            inside,
+        };
         let (alive, ended) = watch::channel(());
         let host = shared.clone();
         let serving = tokio::spawn(async move {
             host.serve(reader).await;
             drop(alive);
         });
-        Ok(Self { identity, address, process, serving, shared, ended, exposed: Mutex::default() })
+        Ok(Self {
+            identity,
+            address,
+            process,
+            serving,
+            shared,
+            ended,
+            sockets,
+            exposed: Mutex::default(),
+        })
     }
 
     /// Lets pods reach `port` of the host's loopback, and gives the address at which they do.
@@ -116,21 +135,32 @@ impl Cluster {
     pub async fn expose(&self, port: u16) -> Result<SocketAddr, ClusterError> {
         let mut exposed = self.exposed.lock().await;
         let address = SocketAddr::from((GATEWAY, port));
-        if exposed.forwarding.contains_key(&port) {
+        if exposed.contains_key(&port) {
             return Ok(address);
         }
-        let directory = match exposed.sockets.take() {
-            Some(directory) => directory,
-            None => tempfile::Builder::new().prefix("prefect-e2e-").tempdir().map_err(ClusterError::Channel)?,
-        };
-        let socket = directory.path().join(port.to_string());
-        exposed.sockets = Some(directory);
-        let listener = UnixListener::bind(&socket).map_err(ClusterError::Channel)?;
+        let name = format!("host-{port}");
+        let listener = UnixListener::bind(self.sockets.outside.join(&name)).map_err(ClusterError::Channel)?;
         let mut forwarding = JoinSet::new();
         forwarding.spawn(gateway::forward(listener, port));
-        self.shared.expose(port, socket).await?;
-        exposed.forwarding.insert(port, forwarding);
+        self.shared.expose(port, self.sockets.inside.join(name)).await?;
+        exposed.insert(port, forwarding);
         Ok(address)
+    }
+
+    /// The seconds of CPU time that all pods have used so far, ended ones too; `None` when the cluster
+    /// has ended or cannot tell.
+    ///
+    /// Processes that were killed together with the first process of their container count no longer.
+    pub async fn cpu_seconds(&self) -> Option<f64> {
+        let (request, answer) = self.shared.cpu_times.ask();
+        self.shared.tell(&ToCluster::CpuTime { request }).await.ok()?;
+        match answer.await.ok()? {
+            Ok(seconds) => Some(seconds),
+            Err(reason) => {
+                tracing::debug!(reason, "the cluster does not know its CPU time");
+                None
+            }
+        }
     }
 
     /// Returns when the cluster's process has ended, which it does not do by itself.
@@ -189,9 +219,7 @@ impl Cluster {
     }
 }
 
-fn connect(
-    socket: std::os::unix::net::UnixStream,
-) -> io::Result<(BufReader<OwnedReadHalf>, OwnedWriteHalf)> {
+fn connect(socket: std::os::unix::net::UnixStream) -> io::Result<(BufReader<OwnedReadHalf>, OwnedWriteHalf)> {
     socket.set_nonblocking(true)?;
     let (reader, writer) = UnixStream::from_std(socket)?.into_split();
     Ok((BufReader::new(reader), writer))
@@ -202,56 +230,95 @@ impl Shared {
         channel::send(&mut *self.writer.lock().await, message).await
     }
 
-    async fn boot(&self, reader: &mut BufReader<OwnedReadHalf>, boot: Boot) -> Result<(), ClusterError> {
-        self.tell(&ToCluster::Boot(Box::new(boot))).await.map_err(ClusterError::Channel)?;
+    async fn boot(&self, reader: &mut BufReader<OwnedReadHalf>, boot: Boot) -> Result<PathBuf, ClusterError> {
+        self.tell(&ToCluster::Boot(Box::new(boot)))
+            .await
+            .map_err(ClusterError::Channel)?;
         match channel::receive(reader).await.map_err(ClusterError::Channel)? {
-            Some(ToHost::Ready) => Ok(()),
+            Some(ToHost::Ready { directory }) => Ok(directory),
             Some(ToHost::Failed { reason }) => Err(ClusterError::Boot { reason }),
-            Some(ToHost::Pull { .. } | ToHost::Exposed { .. }) | None => Err(ClusterError::Ended),
+            Some(ToHost::Image { .. } | ToHost::Exposed { .. } | ToHost::CpuTime { .. }) | None => {
+                Err(ClusterError::Ended)
+            }
         }
     }
 
     async fn expose(&self, port: u16, socket: PathBuf) -> Result<(), ClusterError> {
-        let (sender, answer) = oneshot::channel();
-        self.exposing().insert(port, sender);
-        self.tell(&ToCluster::Expose { port, socket }).await.map_err(ClusterError::Channel)?;
+        let (request, answer) = self.exposing.ask();
+        self.tell(&ToCluster::Expose {
+            request,
+            port,
+            socket,
+        })
+        .await
+        .map_err(ClusterError::Channel)?;
         let outcome = answer.await.map_err(|_| ClusterError::Ended)?;
         outcome.map_err(|reason| ClusterError::Expose { port, reason })
-    }
-
-    fn exposing(&self) -> MutexGuard<'_, HashMap<u16, oneshot::Sender<Result<(), String>>>> {
-        self.exposing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn serve(self: Arc<Self>, mut reader: BufReader<OwnedReadHalf>) {
         while let Ok(Some(message)) = channel::receive(&mut reader).await {
             match message {
-                ToHost::Pull { request, reference } => drop(tokio::spawn(self.clone().pull(request, reference))),
-                ToHost::Exposed { port, outcome } => {
-                    if let Some(waiting) = self.exposing().remove(&port) {
-                        // who asked may have given up
-                        let _ = waiting.send(outcome);
-                    }
+                ToHost::Image {
+                    request,
+                    reference,
+                    make,
+                } => {
+                    drop(tokio::spawn(self.clone().give_image(request, reference, make)));
                 }
-                ToHost::Ready | ToHost::Failed { .. } => {}
+                ToHost::Exposed { request, outcome } => self.exposing.answer(request, outcome),
+                ToHost::CpuTime { request, seconds } => self.cpu_times.answer(request, seconds),
+                ToHost::Ready { .. } | ToHost::Failed { .. } => {}
             }
         }
-        // nobody answers any more
-        self.exposing().clear();
+        self.exposing.close();
+        self.cpu_times.close();
     }
 
-    async fn pull(self: Arc<Self>, request: u64, reference: String) {
+    async fn give_image(self: Arc<Self>, request: u64, reference: String, make: bool) {
+        let image = if make {
+            self.pull(&reference).await.map(Some)
+        } else {
+            self.find(&reference).await
+        };
+        let image = image.map(|image| image.map(Box::new));
+        if let Err(error) = self.tell(&ToCluster::Image { request, image }).await {
+            tracing::debug!(%error, reference, "the cluster ended while its image was made");
+        }
+    }
+
+    async fn find(&self, reference: &str) -> Result<Option<Image>, String> {
+        let (images, reference) = (self.images.clone(), reference.to_owned());
+        // whether it is whole is checked file by file
+        let found = tokio::task::spawn_blocking(move || images.find(&reference)).await;
+        found.map_err(|error| error.to_string())
+    }
+
+    async fn pull(&self, reference: &str) -> Result<Image, String> {
         let progress = self.progress.clone();
         let report = move |step| {
             // nobody need be listening
             let _ = progress.send(step);
         };
-        let image = self.images.pull(&reference, report).await;
-        let image = image.map(Box::new).map_err(|error| error_chain(&error));
-        if let Err(error) = self.tell(&ToCluster::Pulled { request, image }).await {
-            tracing::debug!(%error, reference, "the cluster ended while its image was made");
-        }
+        self.images
+            .pull(reference, report)
+            .await
+            .map_err(|error| error_chain(&error))
     }
+}
+
+/// Where the host makes the sockets that pods' connections come through.
+struct Sockets {
+    /// The directory as the cluster's process sees it.
+    inside: PathBuf,
+    /// The same directory as this process sees it.
+    outside: PathBuf,
+}
+
+/// A directory of the process `pid`, which has mounts of its own.
+fn seen_from_host(pid: u32, directory: &Path) -> PathBuf {
+    let relative = directory.strip_prefix("/").unwrap_or(directory);
+    PathBuf::from(format!("/proc/{pid}/root")).join(relative)
 }
 
 /// The message of `error` and of all that caused it.

@@ -46,7 +46,9 @@ impl Identity {
 
         let server_key = KeyPair::generate()?;
         let mut server = CertificateParams::new(SERVICE_NAMES.map(String::from))?;
-        server.distinguished_name.push(DnType::CommonName, "kube-apiserver");
+        server
+            .distinguished_name
+            .push(DnType::CommonName, "kube-apiserver");
         server
             .subject_alt_names
             .extend([IpAddr::V4(Ipv4Addr::LOCALHOST), SERVICE_ADDRESS].map(SanType::IpAddress));
@@ -102,7 +104,9 @@ mod tests {
         let kubeconfig = identity.kubeconfig("127.0.0.1:6443".parse().unwrap());
         let cluster = kubeconfig.clusters[0].cluster.as_ref().unwrap();
         assert_eq!(cluster.server.as_deref(), Some("https://127.0.0.1:6443"));
-        let ca = STANDARD.decode(cluster.certificate_authority_data.as_ref().unwrap()).unwrap();
+        let ca = STANDARD
+            .decode(cluster.certificate_authority_data.as_ref().unwrap())
+            .unwrap();
         assert_eq!(ca, identity.ca_pem.as_bytes());
         assert_eq!(kubeconfig.current_context.as_deref(), Some(CONTEXT));
     }

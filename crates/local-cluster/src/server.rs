@@ -1,16 +1,12 @@
 //! The cluster's own process: API server, controllers and node in one, inside the node's namespaces.
 
 use std::{
-    collections::HashMap,
     io,
     net::{SocketAddr, TcpListener},
     os::unix::net::UnixStream as StdUnixStream,
     path::PathBuf,
     process::ExitCode,
-    sync::{
-        Arc, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -25,11 +21,11 @@ use tokio::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{Mutex, oneshot},
+    sync::Mutex,
 };
 
 use crate::{
-    channel::{self, Boot, ToCluster, ToHost},
+    channel::{self, Boot, ImageAnswer, Questions, ToCluster, ToHost},
     cluster::error_chain,
     gateway,
 };
@@ -46,7 +42,11 @@ const API_PORT: u16 = 6443;
 
 /// Runs the cluster until the process that started it is gone.
 pub(crate) fn main(context: NodeContext) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("prefect-e2e: cannot start the cluster's threads: {error}");
@@ -68,12 +68,18 @@ async fn run(context: NodeContext) -> io::Result<()> {
         return Ok(());
     };
     let host = Arc::new(Host::new(writer));
+    let directory = context.run_dir.clone();
     match start(*boot, context.listener, context.run_dir, host.clone()).await {
-        Ok(_node) => {
-            host.tell(&ToHost::Ready).await?;
-            host.answer_from(&mut reader).await
+        Ok(node) => {
+            host.tell(&ToHost::Ready { directory }).await?;
+            host.answer_from(&mut reader, &node).await
         }
-        Err(error) => host.tell(&ToHost::Failed { reason: error_chain(&*error) }).await,
+        Err(error) => {
+            host.tell(&ToHost::Failed {
+                reason: error_chain(&*error),
+            })
+            .await
+        }
     }
 }
 
@@ -91,11 +97,19 @@ async fn start(
 ) -> Result<Arc<Node>, Box<dyn std::error::Error + Send + Sync>> {
     let identity = boot.identity;
     let inside = SocketAddr::from((GATEWAY, API_PORT));
-    let api = ApiServer::new(ApiOptions { advertise: Some(inside) });
-    let tls = Tls { cert_pem: identity.cert_pem, key_pem: identity.key_pem };
+    let api = ApiServer::new(ApiOptions {
+        advertise: Some(inside),
+    });
+    let tls = Tls {
+        cert_pem: identity.cert_pem,
+        key_pem: identity.key_pem,
+    };
     serve(&api, listener, &tls, &identity.token);
     let client = api.client();
-    tokio::spawn(prefect_e2e_controllers::run(client.clone(), Default::default()));
+    let options = prefect_e2e_controllers::Options {
+        root_ca_pem: Some(identity.ca_pem),
+    };
+    tokio::spawn(prefect_e2e_controllers::run(client.clone(), options));
     let node = Node::start(NodeOptions {
         name: NODE_NAME.to_owned(),
         client,
@@ -123,16 +137,14 @@ fn serve(api: &ApiServer, listener: TcpListener, tls: &Tls, token: &str) {
 /// The process that started the cluster: it has the network and the cache of images.
 struct Host {
     writer: Mutex<OwnedWriteHalf>,
-    next_request: AtomicU64,
-    waiting: std::sync::Mutex<HashMap<u64, oneshot::Sender<Result<Box<Image>, String>>>>,
+    images: Questions<ImageAnswer>,
 }
 
 impl Host {
     fn new(writer: OwnedWriteHalf) -> Self {
         Self {
             writer: Mutex::new(writer),
-            next_request: AtomicU64::new(0),
-            waiting: std::sync::Mutex::default(),
+            images: Questions::default(),
         }
     }
 
@@ -141,18 +153,23 @@ impl Host {
     }
 
     /// Does what the host asks for and hands on its answers, until the host is gone.
-    async fn answer_from(&self, reader: &mut BufReader<OwnedReadHalf>) -> io::Result<()> {
+    async fn answer_from(&self, reader: &mut BufReader<OwnedReadHalf>, node: &Node) -> io::Result<()> {
         while let Some(message) = channel::receive(reader).await? {
             match message {
-                ToCluster::Pulled { request, image } => {
-                    if let Some(waiting) = self.waiting().remove(&request) {
-                        // who asked may have given up
-                        let _ = waiting.send(image);
-                    }
+                ToCluster::Image { request, image } => self.images.answer(request, image),
+                ToCluster::Expose {
+                    request,
+                    port,
+                    socket,
+                } => {
+                    let outcome = gateway::listen(port, socket)
+                        .await
+                        .map_err(|error| error.to_string());
+                    self.tell(&ToHost::Exposed { request, outcome }).await?;
                 }
-                ToCluster::Expose { port, socket } => {
-                    let outcome = gateway::listen(port, socket).await.map_err(|error| error.to_string());
-                    self.tell(&ToHost::Exposed { port, outcome }).await?;
+                ToCluster::CpuTime { request } => {
+                    let seconds = node.cpu_seconds().map_err(|error| error.to_string());
+                    self.tell(&ToHost::CpuTime { request, seconds }).await?;
                 }
                 ToCluster::Boot(_) => {}
             }
@@ -160,22 +177,31 @@ impl Host {
         Ok(())
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Result<Box<Image>, String>>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn ask_for_image(&self, reference: &str, make: bool) -> Result<Option<Image>, PullError> {
+        let (request, answer) = self.images.ask();
+        let lost = |reason: String| PullError { reason };
+        self.tell(&ToHost::Image {
+            request,
+            reference: reference.to_owned(),
+            make,
+        })
+        .await
+        .map_err(|error| lost(error.to_string()))?;
+        let image = answer.await.map_err(|_| lost("the cluster is ending".into()))?;
+        image.map(|image| image.map(|image| *image)).map_err(lost)
     }
 }
 
 #[async_trait]
 impl ImageSource for Host {
     async fn pull(&self, reference: &str) -> Result<Image, PullError> {
-        let request = self.next_request.fetch_add(1, Ordering::Relaxed);
-        let (sender, answer) = oneshot::channel();
-        self.waiting().insert(request, sender);
-        let lost = |reason: String| PullError { reason };
-        self.tell(&ToHost::Pull { request, reference: reference.to_owned() })
-            .await
-            .map_err(|error| lost(error.to_string()))?;
-        let image = answer.await.map_err(|_| lost("the cluster is ending".into()))?;
-        image.map(|image| *image).map_err(lost)
+        let image = self.ask_for_image(reference, true).await?;
+        image.ok_or_else(|| PullError {
+            reason: "the image was not made".into(),
+        })
+    }
+
+    async fn find(&self, reference: &str) -> Result<Option<Image>, PullError> {
+        self.ask_for_image(reference, false).await
     }
 }

@@ -99,12 +99,18 @@ impl StateDir {
         let path = self.record_path();
         let record = fs::create_dir_all(&self.0)
             .and_then(|()| private_file().truncate(false).open(&path))
-            .map_err(|source| ClusterError::File { path: path.clone(), source })?;
+            .map_err(|source| ClusterError::File {
+                path: path.clone(),
+                source,
+            })?;
         match record.try_lock() {
-            Ok(()) => Ok(Claim { record, dir: self.clone() }),
-            Err(TryLockError::WouldBlock) => {
-                Err(ClusterError::AlreadyUp { pid: self.standing()?.map_or(0, |cluster| cluster.pid) })
-            }
+            Ok(()) => Ok(Claim {
+                record,
+                dir: self.clone(),
+            }),
+            Err(TryLockError::WouldBlock) => Err(ClusterError::AlreadyUp {
+                pid: self.standing()?.map_or(0, |cluster| cluster.pid),
+            }),
             Err(TryLockError::Error(source)) => Err(ClusterError::File { path, source }),
         }
     }
@@ -114,18 +120,34 @@ impl StateDir {
     /// # Errors
     /// When one is up already or the new one does not become ready; its messages are in
     /// [`StateDir::log_path`].
-    pub async fn detach(&self, executable: &Path, port: Option<u16>) -> Result<StandingCluster, ClusterError> {
+    pub async fn detach(
+        &self,
+        executable: &Path,
+        port: Option<u16>,
+    ) -> Result<StandingCluster, ClusterError> {
         drop(self.claim()?);
         let path = self.log_path();
         let log = private_file()
             .truncate(true)
             .open(&path)
-            .map_err(|source| ClusterError::File { path: path.clone(), source })?;
+            .map_err(|source| ClusterError::File {
+                path: path.clone(),
+                source,
+            })?;
         let mut command = Command::new(executable);
-        command.args(["cluster", "up"]).args(port.map(|port| format!("--port={port}")));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).process_group(0);
+        command
+            .args(["cluster", "up"])
+            .args(port.map(|port| format!("--port={port}")));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .process_group(0);
         let child = tokio::process::Command::from(command).spawn();
-        let mut child = child.map_err(|source| ClusterError::File { path: executable.to_owned(), source })?;
+        let mut child = child.map_err(|source| ClusterError::File {
+            path: executable.to_owned(),
+            source,
+        })?;
         if let Some(stdout) = child.stdout.take() {
             // the first line comes when the cluster is ready, the end of the stream when it never will be
             let _ = BufReader::new(stdout).lines().next_line().await;
@@ -138,10 +160,14 @@ impl StateDir {
     /// # Errors
     /// When it cannot be told to end, or still stands after `patience`.
     pub async fn end(&self, patience: Duration) -> Result<Option<StandingCluster>, ClusterError> {
-        let Some(cluster) = self.standing()? else { return Ok(None) };
+        let Some(cluster) = self.standing()? else {
+            return Ok(None);
+        };
         let pid = i32::try_from(cluster.pid).map_err(|_| ClusterError::Immortal { pid: cluster.pid })?;
-        kill(Pid::from_raw(pid), Signal::SIGTERM)
-            .map_err(|errno| ClusterError::File { path: self.record_path(), source: errno.into() })?;
+        kill(Pid::from_raw(pid), Signal::SIGTERM).map_err(|errno| ClusterError::File {
+            path: self.record_path(),
+            source: errno.into(),
+        })?;
         let gone = async {
             while self.standing()?.is_some() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -162,9 +188,15 @@ impl Claim {
     pub fn record(&mut self, cluster: &Cluster) -> Result<StandingCluster, ClusterError> {
         let kubeconfig = self.dir.kubeconfig_path();
         write_kubeconfig(&kubeconfig, &cluster.kubeconfig())?;
-        let standing = StandingCluster { pid: std::process::id(), address: cluster.address(), kubeconfig };
-        self.write(&standing)
-            .map_err(|source| ClusterError::File { path: self.dir.record_path(), source })?;
+        let standing = StandingCluster {
+            pid: std::process::id(),
+            address: cluster.address(),
+            kubeconfig,
+        };
+        self.write(&standing).map_err(|source| ClusterError::File {
+            path: self.dir.record_path(),
+            source,
+        })?;
         Ok(standing)
     }
 
@@ -197,7 +229,10 @@ pub fn write_kubeconfig(path: &Path, kubeconfig: &Kubeconfig) -> Result<(), Clus
         file.write_all(b"\n")?;
         fs::rename(&draft, path)
     };
-    write().map_err(|source| ClusterError::File { path: path.to_owned(), source })
+    write().map_err(|source| ClusterError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn private_file() -> OpenOptions {
@@ -232,7 +267,11 @@ mod tests {
     }
 
     fn standing() -> StandingCluster {
-        StandingCluster { pid: 42, address: "127.0.0.1:6443".parse().unwrap(), kubeconfig: "k".into() }
+        StandingCluster {
+            pid: 42,
+            address: "127.0.0.1:6443".parse().unwrap(),
+            kubeconfig: "k".into(),
+        }
     }
 
     #[test]
@@ -245,7 +284,10 @@ mod tests {
     fn a_recorded_claim_stands_until_it_is_dropped() {
         let (_dir, state) = state();
         let mut claim = state.claim().unwrap();
-        assert!(state.standing().unwrap().is_none(), "a cluster that starts does not stand yet");
+        assert!(
+            state.standing().unwrap().is_none(),
+            "a cluster that starts does not stand yet"
+        );
         claim.write(&standing()).unwrap();
         assert_eq!(state.standing().unwrap().unwrap().pid, 42);
         assert!(matches!(state.claim(), Err(ClusterError::AlreadyUp { pid: 42 })));

@@ -54,7 +54,11 @@ pub(crate) async fn serve(client: Client) -> io::Result<()> {
 
     let mut server = Server::new(Directory { services, slices });
     server.register_socket(UdpSocket::bind((ADDRESS, PORT)).await?);
-    server.register_listener(TcpListener::bind((ADDRESS, PORT)).await?, Duration::from_secs(10), 64);
+    server.register_listener(
+        TcpListener::bind((ADDRESS, PORT)).await?,
+        Duration::from_secs(10),
+        64,
+    );
     tokio::spawn(async move {
         if let Err(error) = server.block_until_done().await {
             tracing::error!(%error, "the cluster's DNS ended");
@@ -132,10 +136,16 @@ impl Directory {
                 return self.ports(name, port, protocol, service, namespace, kind);
             }
             [host, service, namespace, "svc"] => self.host(host, service, namespace),
-            [address, _, "pod"] => address.replace('-', ".").parse().ok().map(|address| vec![address]),
+            [address, _, "pod"] => address
+                .replace('-', ".")
+                .parse()
+                .ok()
+                .map(|address| vec![address]),
             _ => None,
         };
-        let Some(addresses) = addresses else { return Answer::Unknown };
+        let Some(addresses) = addresses else {
+            return Answer::Unknown;
+        };
         let own: Name = name.into();
         let record = |address: Ipv4Addr| Record::from_rdata(own.clone(), TTL_SECONDS, RData::A(A(address)));
         match kind {
@@ -146,16 +156,19 @@ impl Directory {
     }
 
     fn find(&self, name: &str, namespace: &str) -> Option<Arc<Service>> {
-        self.services.find(|service| {
-            service.name_any() == name && service.namespace().as_deref() == Some(namespace)
-        })
+        self.services
+            .find(|service| service.name_any() == name && service.namespace().as_deref() == Some(namespace))
     }
 
     fn slices_of(&self, service: &str, namespace: &str) -> Vec<Arc<EndpointSlice>> {
         let mut slices = self.slices.state();
         slices.retain(|slice| {
             slice.namespace().as_deref() == Some(namespace)
-                && slice.labels().get("kubernetes.io/service-name").map(String::as_str) == Some(service)
+                && slice
+                    .labels()
+                    .get("kubernetes.io/service-name")
+                    .map(String::as_str)
+                    == Some(service)
         });
         slices
     }
@@ -168,14 +181,22 @@ impl Directory {
             return Some(vec![address]);
         }
         let slices = self.slices_of(name, namespace);
-        Some(slices.iter().flat_map(|slice| ready_addresses(slice, None)).collect())
+        Some(
+            slices
+                .iter()
+                .flat_map(|slice| ready_addresses(slice, None))
+                .collect(),
+        )
     }
 
     /// The addresses of one pod of a headless Service.
     fn host(&self, host: &str, service: &str, namespace: &str) -> Option<Vec<Ipv4Addr>> {
         self.find(service, namespace)?;
         let slices = self.slices_of(service, namespace);
-        let found: Vec<_> = slices.iter().flat_map(|slice| ready_addresses(slice, Some(host))).collect();
+        let found: Vec<_> = slices
+            .iter()
+            .flat_map(|slice| ready_addresses(slice, Some(host)))
+            .collect();
         (!found.is_empty()).then_some(found)
     }
 
@@ -190,12 +211,17 @@ impl Directory {
         kind: RecordType,
     ) -> Answer {
         let found = self.find(service, namespace);
-        let ports = found.as_ref().and_then(|found| found.spec.as_ref()?.ports.clone()).unwrap_or_default();
+        let ports = found
+            .as_ref()
+            .and_then(|found| found.spec.as_ref()?.ports.clone())
+            .unwrap_or_default();
         let port = ports.into_iter().find(|one| {
             let own = one.protocol.as_deref().unwrap_or("TCP").to_lowercase();
             one.name.as_deref() == port.strip_prefix('_') && protocol.strip_prefix('_') == Some(own.as_str())
         });
-        let Some(number) = port.and_then(|port| u16::try_from(port.port).ok()) else { return Answer::Unknown };
+        let Some(number) = port.and_then(|port| u16::try_from(port.port).ok()) else {
+            return Answer::Unknown;
+        };
         let Ok(target) = Name::from_ascii(format!("{service}.{namespace}.svc.cluster.local.")) else {
             return Answer::Unknown;
         };
@@ -209,7 +235,11 @@ impl Directory {
 
 fn ready_addresses(slice: &EndpointSlice, host: Option<&str>) -> Vec<Ipv4Addr> {
     let ready = slice.endpoints.iter().filter(|endpoint| {
-        let is_ready = endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true);
+        let is_ready = endpoint
+            .conditions
+            .as_ref()
+            .and_then(|conditions| conditions.ready)
+            .unwrap_or(true);
         is_ready && host.is_none_or(|host| endpoint.hostname.as_deref() == Some(host))
     });
     ready
@@ -235,7 +265,8 @@ mod tests {
                 "clusterIP": "10.96.0.20", "ports": [{"name": "http", "port": 80}]}}),
             json!({"metadata": {"name": "db", "namespace": "n"}, "spec": {"clusterIP": "None"}}),
         ] {
-            service_writer.apply_watcher_event(&watcher::Event::Apply(serde_json::from_value(service).unwrap()));
+            service_writer
+                .apply_watcher_event(&watcher::Event::Apply(serde_json::from_value(service).unwrap()));
         }
         let slice = json!({
             "metadata": {"name": "db-x", "namespace": "n", "labels": {"kubernetes.io/service-name": "db"}},
@@ -253,7 +284,9 @@ mod tests {
     #[case("10-244-0-9.n.pod.cluster.local.", &["10.244.0.9"])]
     fn names_lead_to_addresses(#[case] name: &str, #[case] expected: &[&str]) {
         let name = LowerName::from(Name::from_ascii(name).unwrap());
-        let Answer::Records(records) = directory().answer(&name, RecordType::A) else { panic!("no records") };
+        let Answer::Records(records) = directory().answer(&name, RecordType::A) else {
+            panic!("no records")
+        };
         let found: Vec<String> = records.iter().map(|record| record.data.to_string()).collect();
         assert_eq!(found, expected);
     }
@@ -272,7 +305,9 @@ mod tests {
     #[test]
     fn ports_are_found_by_name() {
         let name = LowerName::from(Name::from_ascii("_http._tcp.web.n.svc.cluster.local.").unwrap());
-        let Answer::Records(records) = directory().answer(&name, RecordType::SRV) else { panic!("no records") };
+        let Answer::Records(records) = directory().answer(&name, RecordType::SRV) else {
+            panic!("no records")
+        };
         assert_eq!(records[0].data.to_string(), "0 100 80 web.n.svc.cluster.local.");
     }
 }

@@ -1,11 +1,13 @@
 //! The environment of a container: what the pod says, what it refers to, and the Services around it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Container, EnvVarSource, ObjectFieldSelector, Pod, ResourceFieldSelector, Secret, Service,
+    ConfigMap, Container, EnvVarSource, ObjectFieldSelector, Pod, Secret, Service,
 };
 use kube::{Api, Client};
+
+use crate::resource_field;
 
 /// A variable could not be given its value; the container waits for that to change.
 #[derive(Debug, thiserror::Error)]
@@ -13,7 +15,12 @@ pub(crate) enum EnvironmentError {
     #[error("{kind} {name:?} not found")]
     Missing { kind: &'static str, name: String },
     #[error("couldn't find key {key} in {kind} {namespace}/{name}")]
-    NoKey { key: String, kind: &'static str, namespace: String, name: String },
+    NoKey {
+        key: String,
+        kind: &'static str,
+        namespace: String,
+        name: String,
+    },
     #[error("field path {0:?} is not supported")]
     UnknownField(String),
     #[error("cannot read {kind} {name:?}")]
@@ -26,14 +33,14 @@ pub(crate) enum EnvironmentError {
 }
 
 /// What a pod's variables are read from.
-pub(crate) struct Sources<'a> {
-    pub(crate) client: &'a Client,
-    pub(crate) pod: &'a Pod,
+pub(crate) struct Sources {
+    pub(crate) client: Client,
+    pub(crate) pod: Arc<Pod>,
     pub(crate) pod_ip: String,
     pub(crate) host_ip: String,
 }
 
-impl Sources<'_> {
+impl Sources {
     /// The variables of `container`, those of the image first; later ones win.
     pub(crate) async fn variables(
         &self,
@@ -64,7 +71,10 @@ impl Sources<'_> {
         for variable in container.env.iter().flatten() {
             let value = match &variable.value_from {
                 Some(source) => self.value_from(container, source).await?,
-                None => Some(expand(variable.value.as_deref().unwrap_or_default(), &variables.0)),
+                None => Some(expand(
+                    variable.value.as_deref().unwrap_or_default(),
+                    &variables.0,
+                )),
             };
             if let Some(value) = value {
                 variables.set(&variable.name, value);
@@ -82,16 +92,32 @@ impl Sources<'_> {
             return self.field(field).map(Some);
         }
         if let Some(field) = &source.resource_field_ref {
-            return resource(container, field).map(Some);
+            return resource_field::value(container, field)
+                .map(Some)
+                .ok_or_else(|| unknown(&field.resource));
         }
         let namespace = self.namespace();
         if let Some(reference) = &source.config_map_key_ref {
             let data = self.config_map(&reference.name, reference.optional).await?;
-            return data_key(data, &reference.key, "ConfigMap", namespace, &reference.name, reference.optional);
+            return data_key(
+                data,
+                &reference.key,
+                "ConfigMap",
+                namespace,
+                &reference.name,
+                reference.optional,
+            );
         }
         if let Some(reference) = &source.secret_key_ref {
             let data = self.secret(&reference.name, reference.optional).await?;
-            return data_key(data, &reference.key, "Secret", namespace, &reference.name, reference.optional);
+            return data_key(
+                data,
+                &reference.key,
+                "Secret",
+                namespace,
+                &reference.name,
+                reference.optional,
+            );
         }
         Ok(None)
     }
@@ -118,7 +144,10 @@ impl Sources<'_> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace());
         let found = found(api.get_opt(name).await, "secret", name, optional)?;
         let data = found.and_then(|secret| secret.data).unwrap_or_default();
-        Ok(data.into_iter().map(|(key, value)| (key, String::from_utf8_lossy(&value.0).into_owned())).collect())
+        Ok(data
+            .into_iter()
+            .map(|(key, value)| (key, String::from_utf8_lossy(&value.0).into_owned()))
+            .collect())
     }
 
     /// The value of a field of the pod, as the downward API names it.
@@ -126,11 +155,18 @@ impl Sources<'_> {
         let metadata = &self.pod.metadata;
         let spec = self.pod.spec.as_ref();
         let of = |map: &Option<BTreeMap<String, String>>, path: &str| {
-            let key = path.split_once("['").and_then(|(_, rest)| rest.strip_suffix("']"));
-            key.and_then(|key| map.as_ref()?.get(key).cloned()).unwrap_or_default()
+            let key = path
+                .split_once("['")
+                .and_then(|(_, rest)| rest.strip_suffix("']"));
+            key.and_then(|key| map.as_ref()?.get(key).cloned())
+                .unwrap_or_default()
         };
         let all = |map: &Option<BTreeMap<String, String>>| {
-            map.iter().flatten().map(|(key, value)| format!("{key}={value:?}")).collect::<Vec<_>>().join("\n")
+            map.iter()
+                .flatten()
+                .map(|(key, value)| format!("{key}={value:?}"))
+                .collect::<Vec<_>>()
+                .join("\n")
         };
         Ok(match selector.field_path.as_str() {
             "metadata.name" => metadata.name.clone().unwrap_or_default(),
@@ -141,16 +177,23 @@ impl Sources<'_> {
             path if path.starts_with("metadata.labels['") => of(&metadata.labels, path),
             path if path.starts_with("metadata.annotations['") => of(&metadata.annotations, path),
             "spec.nodeName" => spec.and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
-            "spec.serviceAccountName" => spec.and_then(|spec| spec.service_account_name.clone()).unwrap_or_default(),
+            "spec.serviceAccountName" => spec
+                .and_then(|spec| spec.service_account_name.clone())
+                .unwrap_or_default(),
             "status.podIP" | "status.podIPs" => self.pod_ip.clone(),
             "status.hostIP" | "status.hostIPs" => self.host_ip.clone(),
-            other => return Err(EnvironmentError::UnknownField(other.to_owned())),
+            other => return Err(unknown(other)),
         })
     }
 
     /// The addresses of Services, as variables in the form that Docker links had.
     async fn service_links(&self) -> Result<Vec<(String, String)>, EnvironmentError> {
-        let wanted = self.pod.spec.as_ref().and_then(|spec| spec.enable_service_links).unwrap_or(true);
+        let wanted = self
+            .pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.enable_service_links)
+            .unwrap_or(true);
         let mut links = Vec::new();
         let mut namespaces = vec!["default"];
         if wanted && self.namespace() != "default" {
@@ -158,9 +201,14 @@ impl Sources<'_> {
         }
         for namespace in namespaces {
             let api: Api<Service> = Api::namespaced(self.client.clone(), namespace);
-            let services = api.list(&kube::api::ListParams::default()).await.map_err(|source| {
-                EnvironmentError::Api { kind: "services of", name: namespace.to_owned(), source }
-            })?;
+            let services = api
+                .list(&kube::api::ListParams::default())
+                .await
+                .map_err(|source| EnvironmentError::Api {
+                    kind: "services of",
+                    name: namespace.to_owned(),
+                    source,
+                })?;
             for service in services {
                 let is_api = service.metadata.name.as_deref() == Some("kubernetes");
                 if is_api || (wanted && namespace == self.namespace()) {
@@ -172,15 +220,26 @@ impl Sources<'_> {
     }
 }
 
+pub(crate) fn unknown(field: &str) -> EnvironmentError {
+    EnvironmentError::UnknownField(field.to_owned())
+}
+
 fn found<T>(
     found: Result<Option<T>, kube::Error>,
     kind: &'static str,
     name: &str,
     optional: Option<bool>,
 ) -> Result<Option<T>, EnvironmentError> {
-    let found = found.map_err(|source| EnvironmentError::Api { kind, name: name.to_owned(), source })?;
+    let found = found.map_err(|source| EnvironmentError::Api {
+        kind,
+        name: name.to_owned(),
+        source,
+    })?;
     if found.is_none() && optional != Some(true) {
-        return Err(EnvironmentError::Missing { kind, name: name.to_owned() });
+        return Err(EnvironmentError::Missing {
+            kind,
+            name: name.to_owned(),
+        });
     }
     Ok(found)
 }
@@ -204,21 +263,17 @@ fn data_key(
     }
 }
 
-fn resource(container: &Container, selector: &ResourceFieldSelector) -> Result<String, EnvironmentError> {
-    let resources = container.resources.as_ref();
-    let unknown = || EnvironmentError::UnknownField(selector.resource.clone());
-    let (list, resource) = selector.resource.split_once('.').ok_or_else(unknown)?;
-    let list = match list {
-        "limits" => resources.and_then(|resources| resources.limits.as_ref()),
-        "requests" => resources.and_then(|resources| resources.requests.as_ref()),
-        _ => return Err(unknown()),
-    };
-    Ok(list.and_then(|list| list.get(resource)).map_or_else(|| "0".into(), |quantity| quantity.0.clone()))
-}
-
 fn service_link(service: &Service) -> Vec<(String, String)> {
-    let name = service.metadata.name.as_deref().unwrap_or_default().to_uppercase().replace('-', "_");
-    let Some(spec) = &service.spec else { return Vec::new() };
+    let name = service
+        .metadata
+        .name
+        .as_deref()
+        .unwrap_or_default()
+        .to_uppercase()
+        .replace('-', "_");
+    let Some(spec) = &service.spec else {
+        return Vec::new();
+    };
     let address = spec.cluster_ip.as_deref().unwrap_or("None");
     if matches!(address, "None" | "") {
         return Vec::new();

@@ -35,7 +35,11 @@ pub(crate) struct Events {
 
 impl Events {
     pub(crate) fn new(client: Client, host: &str) -> Self {
-        Self { client, host: host.to_owned(), seen: Arc::default() }
+        Self {
+            client,
+            host: host.to_owned(),
+            seen: Arc::default(),
+        }
     }
 
     /// Records an event of `pod`, or of its container `container`.
@@ -49,7 +53,11 @@ impl Events {
     ) {
         let namespace = pod.metadata.namespace.clone().unwrap_or_default();
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
-        let key = (pod.metadata.uid.clone().unwrap_or_default(), reason, message.clone());
+        let key = (
+            pod.metadata.uid.clone().unwrap_or_default(),
+            reason,
+            message.clone(),
+        );
         let fresh_name = format!(
             "{}.{:x}",
             pod.metadata.name.as_deref().unwrap_or_default(),
@@ -67,7 +75,9 @@ impl Events {
                 api.create(&PostParams::default(), &event).await.map(drop)
             } else {
                 let patch = json!({"count": count, "lastTimestamp": Time(Timestamp::now())});
-                api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await.map(drop)
+                api.patch(&name, &PatchParams::default(), &Patch::Merge(patch))
+                    .await
+                    .map(drop)
             };
             if let Err(error) = written {
                 // the namespace may be gone; nobody would read the event
@@ -78,7 +88,10 @@ impl Events {
 
     /// Forgets what it knows of a pod that is gone.
     pub(crate) fn forget(&self, uid: &str) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| key.0 != uid);
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|key, _| key.0 != uid);
     }
 
     fn event(
@@ -99,13 +112,16 @@ impl Events {
                 ..ObjectMeta::default()
             },
             involved_object: ObjectReference {
-                field_path: container.map(|name| format!("spec.containers{{{name}}}")),
+                field_path: container.map(|name| field_path(pod, name)),
                 ..regarding
             },
             type_: Some(format!("{severity:?}")),
             reason: Some(reason.to_owned()),
             message: Some(message),
-            source: Some(EventSource { component: Some("kubelet".into()), host: Some(self.host.clone()) }),
+            source: Some(EventSource {
+                component: Some("kubelet".into()),
+                host: Some(self.host.clone()),
+            }),
             reporting_component: Some("kubelet".into()),
             reporting_instance: Some(self.host.clone()),
             first_timestamp: Some(now.clone()),
@@ -114,4 +130,18 @@ impl Events {
             ..Event::default()
         }
     }
+}
+
+/// Where a container stands in its pod.
+fn field_path(pod: &Pod, container: &str) -> String {
+    let init = pod
+        .spec
+        .iter()
+        .flat_map(|spec| spec.init_containers.iter().flatten());
+    let list = if init.into_iter().any(|one| one.name == container) {
+        "initContainers"
+    } else {
+        "containers"
+    };
+    format!("spec.{list}{{{container}}}")
 }

@@ -19,15 +19,9 @@ use prefect_e2e_sandbox::{ExecSpec, Terminal, exec_command};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    sync::mpsc,
 };
 
-use crate::{
-    containers::{Running, first_process},
-    node::Node,
-    pod::RunningPod,
-    probe::RunsCommands,
-};
+use crate::{attach, container::Running, node::Node, pod::RunningPod, probe::RunsCommands};
 
 #[async_trait]
 impl Kubelet for Node {
@@ -51,8 +45,10 @@ impl Kubelet for Node {
         } else {
             logs.current
         };
-        log.read(&options, logs.ended)
-            .map_err(|source| KubeletError::Io { context: "cannot read the log".into(), source })
+        log.read(&options, logs.ended).map_err(|source| KubeletError::Io {
+            context: "cannot read the log".into(),
+            source,
+        })
     }
 
     async fn exec(
@@ -66,6 +62,20 @@ impl Kubelet for Node {
         start(&pod, &name, &options)
     }
 
+    async fn attach(
+        &self,
+        namespace: &str,
+        pod: &str,
+        options: ExecOptions,
+    ) -> Result<ExecSession, KubeletError> {
+        let pod = self.find(namespace, pod)?;
+        let name = container_name(&pod, options.container.as_deref())?;
+        running(&pod, &name)?
+            .streams
+            .attach(&options)
+            .map_err(KubeletError::BadRequest)
+    }
+
     async fn port_forward(
         &self,
         namespace: &str,
@@ -75,13 +85,19 @@ impl Kubelet for Node {
         let pod = self.find(namespace, pod)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let failed = |source: io::Error| KubeletError::Io {
-            context: format!("failed to connect to localhost:{port} inside namespace of pod {:?}", pod.name()),
+            context: format!(
+                "failed to connect to localhost:{port} inside namespace of pod {:?}",
+                pod.name()
+            ),
             source,
         };
         let inside = pod.clone();
         // connecting within the node does not wait for a network: it is there or refused
         let connection = tokio::task::spawn_blocking(move || {
-            inside.network.run(|| {
+            let network = inside
+                .network()
+                .ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
+            network.run(|| {
                 let connection = std::net::TcpStream::connect(address)?;
                 connection.set_nonblocking(true)?;
                 Ok(connection)
@@ -97,11 +113,16 @@ impl Kubelet for Node {
 impl Node {
     fn find(&self, namespace: &str, name: &str) -> Result<Arc<RunningPod>, KubeletError> {
         let pods = self.pods();
-        let mut found = pods.values().filter(|pod| pod.namespace() == namespace && pod.name() == name);
+        let mut found = pods
+            .values()
+            .filter(|pod| pod.namespace() == namespace && pod.name() == name);
         // a pod of that name that still ends must not hide the one that follows it
-        let pod = found.clone().find(|pod| !pod.stop.is_cancelled()).or_else(|| found.next());
+        let pod = found
+            .clone()
+            .find(|pod| !pod.stop.is_cancelled())
+            .or_else(|| found.next());
         pod.cloned().ok_or_else(|| {
-            KubeletError::BadRequest(format!("pod {name:?} has no running containers yet: ContainerCreating"))
+            KubeletError::BadRequest(format!("pod {name:?} is waiting to start: ContainerCreating"))
         })
     }
 }
@@ -118,34 +139,54 @@ fn container_name(pod: &RunningPod, asked: Option<&str>) -> Result<String, Kubel
     let spec = pod.pod.spec.as_ref();
     let names: Vec<&str> = spec
         .iter()
-        .flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()))
+        .flat_map(|spec| {
+            spec.containers
+                .iter()
+                .chain(spec.init_containers.iter().flatten())
+        })
         .map(|container| container.name.as_str())
         .collect();
-    match asked {
-        Some(name) if names.contains(&name) => Ok(name.to_owned()),
-        Some(name) => Err(KubeletError::BadRequest(format!(
-            "container {name} is not valid for pod {}: known are {}",
-            pod.name(),
-            names.join(", ")
+    let own = spec.map_or(&[][..], |spec| spec.containers.as_slice());
+    match (asked, own) {
+        (Some(name), _) if names.contains(&name) => Ok(name.to_owned()),
+        (Some(name), _) => Err(KubeletError::BadRequest(format!(
+            "container {name} is not valid for pod {}",
+            pod.name()
         ))),
-        None => Ok((*names.first().unwrap_or(&"")).to_owned()),
+        (None, [only]) => Ok(only.name.clone()),
+        (None, _) => Err(KubeletError::BadRequest(format!(
+            "a container name must be specified for pod {}, choose one of: [{}]",
+            pod.name(),
+            names.join(" ")
+        ))),
     }
 }
 
+fn running(pod: &RunningPod, container: &str) -> Result<Running, KubeletError> {
+    pod.running().get(container).cloned().ok_or_else(|| {
+        KubeletError::BadRequest(format!(
+            "container {container:?} of pod {:?} is not running",
+            pod.name()
+        ))
+    })
+}
+
 fn start(pod: &Arc<RunningPod>, container: &str, options: &ExecOptions) -> Result<ExecSession, KubeletError> {
-    let running = pod.running().get(container).cloned();
-    let running = running.ok_or_else(|| {
-        KubeletError::BadRequest(format!("container {container:?} of pod {:?} is not running", pod.name()))
-    })?;
-    let failed =
-        |source: io::Error| KubeletError::Io { context: "cannot start the command".into(), source };
+    let running = running(pod, container)?;
+    let failed = |source: io::Error| KubeletError::Io {
+        context: "cannot start the command".into(),
+        source,
+    };
     let spec_file = write_spec(pod, &running, options).map_err(failed)?;
     let mut command = exec_command(&pod.node.executable, &spec_file);
     let session = if options.tty {
         start_with_terminal(command, spec_file)
     } else {
         let stream = |wanted| if wanted { Stdio::piped() } else { Stdio::null() };
-        command.stdin(stream(options.stdin)).stdout(stream(options.stdout)).stderr(stream(options.stderr));
+        command
+            .stdin(stream(options.stdin))
+            .stdout(stream(options.stdout))
+            .stderr(stream(options.stderr));
         start_with_pipes(command.into(), spec_file)
     };
     session.map_err(failed)
@@ -153,20 +194,21 @@ fn start(pod: &Arc<RunningPod>, container: &str, options: &ExecOptions) -> Resul
 
 fn write_spec(pod: &RunningPod, running: &Running, options: &ExecOptions) -> io::Result<PathBuf> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let pid = first_process(&running.pid_file).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     let mut env = running.env.clone();
     if options.tty && !env.iter().any(|(name, _)| name == "TERM") {
         env.push(("TERM".into(), "xterm".into()));
     }
     let spec = ExecSpec {
-        container_pid: pid.as_raw(),
+        container_pid: running.pid,
         command: options.command.clone(),
         env,
         working_dir: running.working_dir.clone(),
         identity: running.identity.clone(),
         terminal: options.tty,
     };
-    let path = pod.directory.join(format!("exec-{}.json", COUNT.fetch_add(1, Ordering::Relaxed)));
+    let path = pod
+        .directory
+        .join(format!("exec-{}.json", COUNT.fetch_add(1, Ordering::Relaxed)));
     fs::write(&path, serde_json::to_vec(&spec)?)?;
     Ok(path)
 }
@@ -183,24 +225,17 @@ fn start_with_pipes(mut command: tokio::process::Command, spec_file: PathBuf) ->
 }
 
 fn start_with_terminal(mut command: std::process::Command, spec_file: PathBuf) -> io::Result<ExecSession> {
-    let terminal = Terminal::open()?;
-    let [stdin, stdout, stderr] = terminal.stdio()?;
+    let (terminal, [stdin, stdout, stderr]) = Terminal::open()?;
     command.stdin(stdin).stdout(stdout).stderr(stderr);
-    let child = tokio::process::Command::from(command).kill_on_drop(true).spawn()?;
+    let child = tokio::process::Command::from(command)
+        .kill_on_drop(true)
+        .spawn()?;
     let (input, output) = (terminal.user_end()?, terminal.user_end()?);
-    let (resize, mut sizes) = mpsc::channel::<(u16, u16)>(4);
-    tokio::spawn(async move {
-        while let Some((columns, rows)) = sizes.recv().await {
-            if terminal.resize(columns, rows).is_err() {
-                return;
-            }
-        }
-    });
     Ok(ExecSession {
         stdin: Some(Box::new(tokio::fs::File::from_std(input))),
         stdout: Some(Box::new(tokio::fs::File::from_std(output))),
         stderr: None,
-        resize: Some(resize),
+        resize: Some(attach::resize(Arc::new(terminal))),
         exit: Box::pin(exit_of(child, spec_file)),
     })
 }

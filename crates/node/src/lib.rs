@@ -1,7 +1,9 @@
 //! The node of the embedded cluster: what the kubelet, the network plugin, the proxy of Services and
 //! the DNS server are on a real node, for pods that are sandboxed processes of this machine.
 
-mod containers;
+mod attach;
+mod container;
+mod cpu;
 mod dns;
 mod environment;
 mod event;
@@ -11,6 +13,7 @@ mod machine;
 mod node;
 mod pod;
 mod probe;
+mod resource_field;
 mod security;
 mod service_proxy;
 mod status;
@@ -29,6 +32,12 @@ pub trait ImageSource: Send + Sync {
     /// # Errors
     /// When there is no such image, or it cannot be made.
     async fn pull(&self, reference: &str) -> Result<Image, PullError>;
+
+    /// The image if it is there already; `None` if it would have to be made.
+    ///
+    /// # Errors
+    /// When it is not known whether it is there.
+    async fn find(&self, reference: &str) -> Result<Option<Image>, PullError>;
 }
 
 /// Why an image is not available.

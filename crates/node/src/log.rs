@@ -13,12 +13,15 @@ use futures::{StreamExt as _, stream};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use prefect_e2e_api_server::{LogOptions, LogStream};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncRead},
-    sync::watch,
+    io::{AsyncRead, AsyncReadExt as _},
+    sync::{broadcast, watch},
 };
 
 /// A log that grows beyond this is begun anew; the part before is kept beside it.
 const ROTATE_AT: u64 = 10 << 20;
+
+/// A line that is longer is kept in parts.
+const LONGEST_LINE: usize = 1 << 20;
 
 /// The log of one run of a container.
 pub(crate) struct ContainerLog {
@@ -26,6 +29,7 @@ pub(crate) struct ContainerLog {
     writer: Mutex<Writer>,
     /// Counts the lines written; closed when the container has ended.
     lines: watch::Sender<u64>,
+    pieces: broadcast::Sender<(&'static str, Bytes)>,
 }
 
 struct Writer {
@@ -38,27 +42,54 @@ impl ContainerLog {
     pub(crate) fn create(path: PathBuf) -> io::Result<Arc<Self>> {
         let file = OpenOptions::new().create(true).append(true).open(&path)?;
         let writer = Mutex::new(Writer { file, length: 0 });
-        Ok(Arc::new(Self { path, writer, lines: watch::Sender::new(0) }))
+        Ok(Arc::new(Self {
+            path,
+            writer,
+            lines: watch::Sender::new(0),
+            pieces: broadcast::Sender::new(64),
+        }))
     }
 
     /// Keeps what `stream` gives, line by line, until it ends.
-    pub(crate) async fn keep(self: Arc<Self>, stream: impl AsyncRead + Unpin, name: &'static str) {
-        let mut reader = tokio::io::BufReader::new(stream);
-        let mut line = Vec::new();
-        while let Ok(1..) = reader.read_until(b'\n', &mut line).await {
-            if line.last() == Some(&b'\n') {
-                line.pop();
+    pub(crate) async fn keep(self: Arc<Self>, mut stream: impl AsyncRead + Unpin, name: &'static str) {
+        let mut piece = vec![0; 32 << 10];
+        let mut rest: Vec<u8> = Vec::new();
+        // the end of a terminal is an error (EIO), and an end all the same
+        while let Ok(length @ 1..) = stream.read(&mut piece).await {
+            // nobody need be attached
+            let _ = self.pieces.send((name, Bytes::copy_from_slice(&piece[..length])));
+            rest.extend_from_slice(&piece[..length]);
+            let mut lines: Vec<&[u8]> = rest.split(|byte| *byte == b'\n').collect();
+            let unfinished = lines.pop().map_or(0, <[u8]>::len);
+            lines.into_iter().for_each(|line| self.write_or_warn(line, name));
+            rest.drain(..rest.len() - unfinished);
+            if rest.len() > LONGEST_LINE {
+                self.write_or_warn(&rest, name);
+                rest.clear();
             }
-            if let Err(error) = self.write(&line, name) {
-                tracing::warn!(%error, "a line of a log is lost");
-            }
-            line.clear();
+        }
+        if !rest.is_empty() {
+            self.write_or_warn(&rest, name);
+        }
+    }
+
+    /// What the container writes from now on, as it comes: the name of the stream and a piece of it.
+    pub(crate) fn pieces(&self) -> broadcast::Receiver<(&'static str, Bytes)> {
+        self.pieces.subscribe()
+    }
+
+    fn write_or_warn(&self, line: &[u8], name: &str) {
+        if let Err(error) = self.write(line, name) {
+            tracing::warn!(%error, "a line of a log is lost");
         }
     }
 
     fn write(&self, line: &[u8], name: &str) -> io::Result<()> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let head = format!("{} {name} F ", Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%9fZ"));
+        let head = format!(
+            "{} {name} F ",
+            Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%9fZ")
+        );
         let mut whole = head.into_bytes();
         whole.extend_from_slice(line);
         whole.push(b'\n');
@@ -76,10 +107,19 @@ impl ContainerLog {
 
     /// The last lines, as a termination message shows them.
     pub(crate) fn tail(&self, lines: usize) -> String {
-        let read = || -> io::Result<Vec<Line>> { Reader { file: File::open(&self.path)?, rest: Vec::new() }.new_lines() };
+        let read = || -> io::Result<Vec<Line>> {
+            Reader {
+                file: File::open(&self.path)?,
+                rest: Vec::new(),
+            }
+            .new_lines()
+        };
         let all = read().unwrap_or_default();
         let last = &all[all.len().saturating_sub(lines)..];
-        last.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n")
+        last.iter()
+            .map(|line| line.text.as_str())
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     /// The part of the log that `options` asks for. Following ends when `ended` becomes true.
@@ -89,16 +129,20 @@ impl ContainerLog {
         ended: watch::Receiver<bool>,
     ) -> io::Result<LogStream> {
         let news = self.lines.subscribe();
-        let mut reader = Reader { file: File::open(&self.path)?, rest: Vec::new() };
+        let mut reader = Reader {
+            file: File::open(&self.path)?,
+            rest: Vec::new(),
+        };
         let mut lines = reader.new_lines()?;
-        if let Some(seconds) = options.since_seconds {
-            let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-            let oldest = Timestamp::now().saturating_sub(SignedDuration::from_secs(seconds));
-            let oldest = oldest.unwrap_or(Timestamp::MIN);
+        if let Some(oldest) = oldest(options) {
             lines.retain(|line| line.time.parse::<Timestamp>().is_ok_and(|time| time >= oldest));
         }
         if let Some(tail) = options.tail_lines {
-            lines.drain(..lines.len().saturating_sub(usize::try_from(tail).unwrap_or(usize::MAX)));
+            lines.drain(
+                ..lines
+                    .len()
+                    .saturating_sub(usize::try_from(tail).unwrap_or(usize::MAX)),
+            );
         }
         let mut first = shown(&lines, options.timestamps);
         if let Some(limit) = options.limit_bytes {
@@ -108,13 +152,29 @@ impl ContainerLog {
         if !options.follow {
             return Ok(first.boxed());
         }
-        let follower =
-            Follower { log: self.clone(), reader, news, ended, timestamps: options.timestamps };
+        let follower = Follower {
+            log: self.clone(),
+            reader,
+            news,
+            ended,
+            timestamps: options.timestamps,
+        };
         let rest = stream::unfold(follower, |mut follower| async move {
             Some((Ok(follower.next().await?), follower))
         });
         Ok(first.chain(rest).boxed())
     }
+}
+
+/// The time from which on lines are asked for.
+fn oldest(options: &LogOptions) -> Option<Timestamp> {
+    let since = options.since_seconds.map(|seconds| {
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        Timestamp::now()
+            .saturating_sub(SignedDuration::from_secs(seconds))
+            .unwrap_or(Timestamp::MIN)
+    });
+    options.since_time.or(since)
 }
 
 /// Reads on where a log was left.
@@ -137,7 +197,10 @@ impl Follower {
             }
             if self.reader.is_behind(&self.log.path) {
                 // the log was begun anew
-                self.reader = Reader { file: File::open(&self.log.path).ok()?, rest: Vec::new() };
+                self.reader = Reader {
+                    file: File::open(&self.log.path).ok()?,
+                    rest: Vec::new(),
+                };
                 continue;
             }
             if is_over {
@@ -168,7 +231,11 @@ impl Reader {
     /// The whole lines that were added since the last call.
     fn new_lines(&mut self) -> io::Result<Vec<Line>> {
         self.file.read_to_end(&mut self.rest)?;
-        let end = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        let end = self
+            .rest
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |last| last + 1);
         let text = String::from_utf8_lossy(&self.rest[..end]).into_owned();
         self.rest.drain(..end);
         Ok(text.lines().filter_map(parse).collect())
@@ -185,12 +252,19 @@ impl Reader {
 fn parse(line: &str) -> Option<Line> {
     let mut parts = line.splitn(4, ' ');
     let (time, _, _, text) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    Some(Line { time: time.to_owned(), text: text.to_owned() })
+    Some(Line {
+        time: time.to_owned(),
+        text: text.to_owned(),
+    })
 }
 
 fn shown(lines: &[Line], timestamps: bool) -> Vec<u8> {
     let line = |line: &Line| {
-        if timestamps { format!("{} {}\n", line.time, line.text) } else { format!("{}\n", line.text) }
+        if timestamps {
+            format!("{} {}\n", line.time, line.text)
+        } else {
+            format!("{}\n", line.text)
+        }
     };
     lines.iter().map(line).collect::<String>().into_bytes()
 }
@@ -215,15 +289,27 @@ mod tests {
     async fn parts_of_a_log_are_read() {
         let dir = tempfile::tempdir().unwrap();
         let log = log(&dir);
-        log.clone().keep(b"one\ntwo\nlast without end".as_slice(), "stdout").await;
+        log.clone()
+            .keep(b"one\ntwo\nlast without end".as_slice(), "stdout")
+            .await;
         let (_, ended) = watch::channel(true);
         let read = |options: LogOptions| text(log.read(&options, ended.clone()).unwrap());
         assert_eq!(read(LogOptions::default()).await, "one\ntwo\nlast without end\n");
-        let tail = LogOptions { tail_lines: Some(1), ..LogOptions::default() };
+        let tail = LogOptions {
+            tail_lines: Some(1),
+            ..LogOptions::default()
+        };
         assert_eq!(read(tail).await, "last without end\n");
-        let limited = LogOptions { limit_bytes: Some(5), ..LogOptions::default() };
+        let limited = LogOptions {
+            limit_bytes: Some(5),
+            ..LogOptions::default()
+        };
         assert_eq!(read(limited).await, "one\nt");
-        let old = LogOptions { since_seconds: Some(60), timestamps: true, ..LogOptions::default() };
+        let old = LogOptions {
+            since_seconds: Some(60),
+            timestamps: true,
+            ..LogOptions::default()
+        };
         assert!(read(old).await.contains("Z one\n"));
     }
 
@@ -233,7 +319,10 @@ mod tests {
         let log = log(&dir);
         log.write(b"before", "stdout").unwrap();
         let (end, ended) = watch::channel(false);
-        let options = LogOptions { follow: true, ..LogOptions::default() };
+        let options = LogOptions {
+            follow: true,
+            ..LogOptions::default()
+        };
         let following = tokio::spawn(text(log.read(&options, ended).unwrap()));
         tokio::task::yield_now().await;
         log.write(b"after", "stderr").unwrap();

@@ -21,16 +21,26 @@ pub(crate) fn describe(name: &str) -> Node {
     Node {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
-            labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+            labels: Some(
+                labels
+                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                    .into(),
+            ),
             ..ObjectMeta::default()
         },
-        spec: Some(NodeSpec { pod_cidr: Some("10.244.0.0/24".into()), ..NodeSpec::default() }),
+        spec: Some(NodeSpec {
+            pod_cidr: Some("10.244.0.0/24".into()),
+            ..NodeSpec::default()
+        }),
         status: Some(status(name)),
     }
 }
 
 fn status(name: &str) -> NodeStatus {
-    let address = |kind: &str, address: String| NodeAddress { type_: kind.into(), address };
+    let address = |kind: &str, address: String| NodeAddress {
+        type_: kind.into(),
+        address,
+    };
     NodeStatus {
         addresses: Some(vec![
             address("InternalIP", GATEWAY.to_string()),
@@ -63,14 +73,30 @@ fn conditions() -> Vec<NodeCondition> {
         last_transition_time: Some(now.clone()),
     };
     vec![
-        condition("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-        condition("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-        condition("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        condition(
+            "MemoryPressure",
+            "False",
+            "KubeletHasSufficientMemory",
+            "kubelet has sufficient memory available",
+        ),
+        condition(
+            "DiskPressure",
+            "False",
+            "KubeletHasNoDiskPressure",
+            "kubelet has no disk pressure",
+        ),
+        condition(
+            "PIDPressure",
+            "False",
+            "KubeletHasSufficientPID",
+            "kubelet has sufficient PID available",
+        ),
         condition("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
     ]
 }
 
-fn capacity() -> BTreeMap<String, Quantity> {
+/// What the machine has for pods.
+pub(crate) fn capacity() -> BTreeMap<String, Quantity> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     BTreeMap::from([
         ("cpu".to_owned(), Quantity(cores.to_string())),
@@ -82,7 +108,9 @@ fn capacity() -> BTreeMap<String, Quantity> {
 fn memory_kib() -> u64 {
     let text = read("/proc/meminfo");
     let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    total.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or_default()
+    total
+        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .unwrap_or_default()
 }
 
 fn os_image() -> String {

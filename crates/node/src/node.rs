@@ -8,6 +8,13 @@ use std::{
     time::Duration,
 };
 
+use crate::{
+    ImageSource, dns,
+    event::Events,
+    machine,
+    pod::{self, PodControl, RunningPod},
+    service_proxy, volume,
+};
 use futures::TryStreamExt as _;
 use k8s_openapi::api::core::v1::{Node as NodeObject, Pod};
 use kube::{
@@ -18,15 +25,6 @@ use kube::{
 use prefect_e2e_sandbox::{SandboxError, network};
 use serde_json::json;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
-
-use crate::{
-    ImageSource, dns,
-    event::Events,
-    machine,
-    pod::{self, PodControl, RunningPod},
-    service_proxy,
-};
 
 /// How a node is started.
 pub struct NodeOptions {
@@ -74,6 +72,8 @@ pub(crate) struct Shared {
     pub(crate) events: Events,
     pub(crate) addresses: Addresses,
     pub(crate) address: Ipv4Addr,
+    /// Changes when a ConfigMap or a Secret does.
+    pub(crate) volume_sources: watch::Receiver<()>,
 }
 
 /// A running node.
@@ -98,13 +98,22 @@ impl Node {
             restart_pause: options.restart_pause,
             addresses: Addresses::default(),
             address: network::GATEWAY,
+            volume_sources: volume::watch_sources(options.client.clone()),
         });
-        let node = Arc::new(Self { shared, pods: Mutex::default() });
+        let node = Arc::new(Self {
+            shared,
+            pods: Mutex::default(),
+        });
         dns::serve(options.client.clone())
             .await
-            .map_err(|source| NodeError::Dns { address: dns::ADDRESS, source })?;
+            .map_err(|source| NodeError::Dns {
+                address: dns::ADDRESS,
+                source,
+            })?;
         tokio::spawn(service_proxy::run(options.client.clone()));
-        register(&options.client, &options.name).await.map_err(NodeError::Register)?;
+        register(&options.client, &options.name)
+            .await
+            .map_err(NodeError::Register)?;
         tokio::spawn(node.clone().watch_pods(options.name));
         Ok(node)
     }
@@ -126,8 +135,7 @@ impl Node {
                 Ok(Some(watcher::Event::Delete(pod))) => {
                     if let Some(control) = controls.remove(&pod.uid().unwrap_or_default()) {
                         // deleted without grace: by force, or because this node said that it is gone
-                        control.grace.send_replace(Duration::ZERO);
-                        control.stop.cancel();
+                        control.end(Duration::ZERO);
                     }
                 }
                 Ok(Some(watcher::Event::Init | watcher::Event::InitDone)) => {}
@@ -139,28 +147,28 @@ impl Node {
 
     fn on_pod(self: &Arc<Self>, pod: Pod, controls: &mut HashMap<String, PodControl>) {
         let uid = pod.uid().unwrap_or_default();
-        let control = controls.entry(uid.clone()).or_insert_with(|| self.begin(uid, &pod));
+        let control = controls
+            .entry(uid.clone())
+            .or_insert_with(|| self.begin(uid, &pod));
         if pod.metadata.deletion_timestamp.is_some() {
             let seconds = pod.metadata.deletion_grace_period_seconds.unwrap_or(30);
-            control.grace.send_replace(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
-            control.stop.cancel();
+            control.end(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
         }
+        control.latest.send_replace(Arc::new(pod));
     }
 
     fn begin(self: &Arc<Self>, uid: String, pod: &Pod) -> PodControl {
-        let (grace, grace_receiver) = watch::channel(Duration::from_secs(30));
-        let stop = CancellationToken::new();
+        let (control, orders) = pod::orders(pod);
         let node = self.clone();
-        let (pod, token) = (Arc::new(pod.clone()), stop.clone());
         tokio::spawn(async move {
             let registry = node.clone();
             let register = |running: Arc<RunningPod>| {
                 registry.pods().insert(uid.clone(), running);
             };
-            pod::run(node.shared.clone(), pod, token, grace_receiver, register).await;
+            pod::run(node.shared.clone(), orders, register).await;
             node.pods().remove(&uid);
         });
-        PodControl { stop, grace }
+        control
     }
 }
 
@@ -176,22 +184,33 @@ async fn register(client: &Client, name: &str) -> Result<(), kube::Error> {
 /// The addresses of the pod network.
 #[derive(Default)]
 pub(crate) struct Addresses {
-    taken: Mutex<BTreeSet<u8>>,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    addresses: BTreeSet<u8>,
+    last: u8,
 }
 
 impl Addresses {
-    /// The lowest address that no pod has; `None` when all are taken.
+    /// An address that no pod has; `None` when all are taken.
+    ///
+    /// They go round: who still knows the pod that had an address does not soon meet another one there.
     pub(crate) fn take(&self) -> Option<Ipv4Addr> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         // .0 is the network, .1 the node, .255 the broadcast
-        let free = (2..=254).find(|last| !taken.contains(last))?;
-        taken.insert(free);
+        let next = (2..=254).filter(|host| *host > taken.last).chain(2..=254);
+        let free = next.into_iter().find(|host| !taken.addresses.contains(host))?;
+        taken.addresses.insert(free);
+        taken.last = free;
         let [a, b, c, _] = network::GATEWAY.octets();
         Some(Ipv4Addr::new(a, b, c, free))
     }
 
     pub(crate) fn release(&self, address: Ipv4Addr) {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&address.octets()[3]);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.addresses.remove(&address.octets()[3]);
     }
 }
 
@@ -205,8 +224,11 @@ mod tests {
         let all: Vec<_> = std::iter::from_fn(|| addresses.take()).collect();
         assert_eq!(all.len(), 253);
         assert_eq!(all[0], Ipv4Addr::new(10, 244, 0, 2));
+        assert_eq!(addresses.take(), None);
         addresses.release(all[7]);
         assert_eq!(addresses.take(), Some(all[7]));
-        assert_eq!(addresses.take(), None);
+        addresses.release(all[3]);
+        addresses.release(all[9]);
+        assert_eq!(addresses.take(), Some(all[9]), "the next one, not the lowest");
     }
 }

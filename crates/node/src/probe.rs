@@ -53,7 +53,10 @@ pub(crate) async fn attempt(
             Ok(Ok((0, _))) => Ok(()),
             Ok(Ok((_, output))) => Err(output),
             Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("command timed out: {command:?} timed out after {}s", limit.as_secs())),
+            Err(_) => Err(format!(
+                "command timed out: {command:?} timed out after {}s",
+                limit.as_secs()
+            )),
         };
     }
     Err("probes of this type are not served by the embedded node".into())
@@ -66,7 +69,12 @@ pub(crate) fn period(probe: &Probe) -> Duration {
 
 /// The time before the first attempt.
 pub(crate) fn initial_delay(probe: &Probe) -> Duration {
-    Duration::from_secs(probe.initial_delay_seconds.and_then(|delay| u64::try_from(delay).ok()).unwrap_or(0))
+    Duration::from_secs(
+        probe
+            .initial_delay_seconds
+            .and_then(|delay| u64::try_from(delay).ok())
+            .unwrap_or(0),
+    )
 }
 
 /// Counts attempts and tells when a threshold is reached.
@@ -102,7 +110,9 @@ impl Counter {
 }
 
 fn seconds(value: Option<i32>, default: u64) -> Duration {
-    let given = value.and_then(|value| u64::try_from(value).ok()).filter(|value| *value > 0);
+    let given = value
+        .and_then(|value| u64::try_from(value).ok())
+        .filter(|value| *value > 0);
     Duration::from_secs(given.unwrap_or(default))
 }
 
@@ -118,7 +128,9 @@ fn address(
         IntOrString::String(name) => port_named(container, name).or_else(|| name.parse().ok()),
     };
     let port = port.ok_or("the probe's port is not a port of the container")?;
-    format!("{host}:{port}").parse().map_err(|_| format!("{host} is not an address"))
+    format!("{host}:{port}")
+        .parse()
+        .map_err(|_| format!("{host} is not an address"))
 }
 
 fn port_named(container: &Container, name: &str) -> Option<u16> {
@@ -141,8 +153,9 @@ pub(crate) async fn http(get: &HTTPGetAction, address: SocketAddr) -> Attempt {
     let connection = TcpStream::connect(address)
         .await
         .map_err(|error| failed(&format!("dial tcp {address}: connect: {}", cause(&error))))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(connection)).await.map_err(|error| failed(&error))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(connection))
+        .await
+        .map_err(|error| failed(&error))?;
     tokio::spawn(connection);
     let mut request = http::Request::get(path)
         .header(http::header::HOST, address.to_string())
@@ -151,8 +164,13 @@ pub(crate) async fn http(get: &HTTPGetAction, address: SocketAddr) -> Attempt {
     for header in get.http_headers.iter().flatten() {
         request = request.header(&header.name, &header.value);
     }
-    let request = request.body(Empty::<Bytes>::new()).map_err(|error| failed(&error))?;
-    let answer = sender.send_request(request).await.map_err(|error| failed(&error))?;
+    let request = request
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| failed(&error))?;
+    let answer = sender
+        .send_request(request)
+        .await
+        .map_err(|error| failed(&error))?;
     let status = answer.status().as_u16();
     // the server may need its answer to be read
     let _ = answer.into_body().collect().await;
@@ -168,8 +186,11 @@ mod tests {
 
     #[test]
     fn thresholds_count_in_a_row() {
-        let probe =
-            Probe { failure_threshold: Some(2), success_threshold: Some(2), ..Probe::default() };
+        let probe = Probe {
+            failure_threshold: Some(2),
+            success_threshold: Some(2),
+            ..Probe::default()
+        };
         let mut counter = Counter::new(&probe);
         assert_eq!(counter.count(false), None);
         assert_eq!(counter.count(true), None);
@@ -184,7 +205,10 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let get = HTTPGetAction { path: Some("/x".into()), ..HTTPGetAction::default() };
+        let get = HTTPGetAction {
+            path: Some("/x".into()),
+            ..HTTPGetAction::default()
+        };
         let error = http(&get, address).await.unwrap_err();
         let expected = format!("Get \"http://{address}/x\": dial tcp {address}: connect: connection refused");
         assert_eq!(error, expected);

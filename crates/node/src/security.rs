@@ -30,8 +30,14 @@ pub(crate) enum SecurityError {
     #[error(
         "container has runAsNonRoot and image will run as root (pod: \"{pod}({uid})\", container: {container})"
     )]
-    RootForbidden { pod: String, uid: String, container: String },
-    #[error("privileged containers are not run by the embedded node; use a real cluster (--target kubeconfig)")]
+    RootForbidden {
+        pod: String,
+        uid: String,
+        container: String,
+    },
+    #[error(
+        "privileged containers are not run by the embedded node; use a real cluster (--target kubeconfig)"
+    )]
     Privileged,
     #[error("{field} {value} is no user or group number")]
     OutOfRange { field: &'static str, value: i64 },
@@ -39,7 +45,11 @@ pub(crate) enum SecurityError {
 
 /// The identity of `container` when it runs from `image`.
 pub(crate) fn identity(pod: &Pod, container: &Container, image: &Image) -> Result<Identity, SecurityError> {
-    let of_pod = pod.spec.as_ref().and_then(|spec| spec.security_context.clone()).unwrap_or_default();
+    let of_pod = pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.security_context.clone())
+        .unwrap_or_default();
     let own = container.security_context.clone().unwrap_or_default();
     if own.privileged == Some(true) {
         return Err(SecurityError::Privileged);
@@ -58,7 +68,13 @@ pub(crate) fn identity(pod: &Pod, container: &Container, image: &Image) -> Resul
         });
     }
     let mut groups = Vec::new();
-    for extra in of_pod.supplemental_groups.iter().flatten().copied().chain(of_pod.fs_group) {
+    for extra in of_pod
+        .supplemental_groups
+        .iter()
+        .flatten()
+        .copied()
+        .chain(of_pod.fs_group)
+    {
         groups.extend(number("supplementalGroups", Some(extra))?);
     }
     Ok(Identity {
@@ -76,7 +92,10 @@ fn capabilities(context: &k8s_openapi::api::core::v1::SecurityContext) -> BTreeS
     let mut kept: BTreeSet<String> = if dropped.iter().any(|name| name == "ALL") {
         BTreeSet::new()
     } else {
-        DEFAULT_CAPABILITIES.iter().map(|name| (*name).to_owned()).collect()
+        DEFAULT_CAPABILITIES
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect()
     };
     kept.retain(|name| !dropped.contains(name));
     kept.extend(asked.add.unwrap_or_default());

@@ -65,14 +65,17 @@ pub(crate) async fn run(client: Client) {
 }
 
 /// The addresses to listen at, and what is behind each.
-fn wanted(
-    services: &[Arc<Service>],
-    slices: &[Arc<EndpointSlice>],
-) -> HashMap<SocketAddr, Vec<SocketAddr>> {
+fn wanted(services: &[Arc<Service>], slices: &[Arc<EndpointSlice>]) -> HashMap<SocketAddr, Vec<SocketAddr>> {
     let mut wanted = HashMap::new();
     for service in services {
         let Some(spec) = &service.spec else { continue };
-        let Some(address) = spec.cluster_ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()) else { continue };
+        let Some(address) = spec
+            .cluster_ip
+            .as_deref()
+            .and_then(|ip| ip.parse::<IpAddr>().ok())
+        else {
+            continue;
+        };
         // DNS and the API server listen at their own addresses themselves
         if spec.selector.is_none() && matches!(service.name_any().as_str(), "kubernetes" | "kube-dns") {
             continue;
@@ -80,7 +83,9 @@ fn wanted(
         let own: Vec<&Arc<EndpointSlice>> = slices.iter().filter(|slice| belongs(slice, service)).collect();
         for port in spec.ports.iter().flatten() {
             let is_tcp = port.protocol.as_deref().unwrap_or("TCP") == "TCP";
-            let Ok(number) = u16::try_from(port.port) else { continue };
+            let Ok(number) = u16::try_from(port.port) else {
+                continue;
+            };
             if is_tcp {
                 let name = port.name.as_deref().unwrap_or_default();
                 let endpoints = own.iter().flat_map(|slice| ready(slice, name)).collect();
@@ -99,12 +104,18 @@ fn belongs(slice: &EndpointSlice, service: &Service) -> bool {
 fn ready(slice: &EndpointSlice, port_name: &str) -> Vec<SocketAddr> {
     let mut ports = slice.ports.iter().flatten();
     let port = ports.find(|port| port.name.as_deref().unwrap_or_default() == port_name);
-    let Some(port) = port.and_then(|port| u16::try_from(port.port?).ok()) else { return Vec::new() };
+    let Some(port) = port.and_then(|port| u16::try_from(port.port?).ok()) else {
+        return Vec::new();
+    };
     slice
         .endpoints
         .iter()
         .filter(|endpoint| {
-            endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true)
+            endpoint
+                .conditions
+                .as_ref()
+                .and_then(|conditions| conditions.ready)
+                .unwrap_or(true)
         })
         .filter_map(|endpoint| endpoint.addresses.first()?.parse::<IpAddr>().ok())
         .map(|address| SocketAddr::new(address, port))
@@ -117,7 +128,11 @@ fn listen(address: SocketAddr) -> Listening {
         loop {
             // without endpoints nothing listens, so that a connection is refused as on a real node
             let mut receiver = receiver.clone();
-            if receiver.wait_for(|endpoints| !endpoints.is_empty()).await.is_err() {
+            if receiver
+                .wait_for(|endpoints| !endpoints.is_empty())
+                .await
+                .is_err()
+            {
                 return;
             }
             match TcpListener::bind(address).await {
@@ -193,6 +208,9 @@ mod tests {
         .unwrap();
         let wanted = wanted(&[Arc::new(service)], &[Arc::new(slice)]);
         let address: SocketAddr = "10.96.0.20:80".parse().unwrap();
-        assert_eq!(wanted, HashMap::from([(address, vec!["10.244.0.2:8080".parse().unwrap()])]));
+        assert_eq!(
+            wanted,
+            HashMap::from([(address, vec!["10.244.0.2:8080".parse().unwrap()])])
+        );
     }
 }

@@ -11,6 +11,9 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 
+/// Why a container waits that has not been begun.
+const CREATING: &str = "ContainerCreating";
+
 /// Where a container is in its life.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct ContainerProgress {
@@ -20,19 +23,28 @@ pub(crate) struct ContainerProgress {
     pub(crate) ready: bool,
     pub(crate) started: bool,
     pub(crate) image_id: String,
+    pub(crate) container_id: String,
 }
 
 /// The state of a container.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum State {
-    Waiting { reason: &'static str, message: Option<String> },
-    Running { since: Timestamp },
+    Waiting {
+        reason: &'static str,
+        message: Option<String>,
+    },
+    Running {
+        since: Timestamp,
+    },
     Terminated(ContainerStateTerminated),
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self::Waiting { reason: "ContainerCreating", message: None }
+        Self::Waiting {
+            reason: CREATING,
+            message: None,
+        }
     }
 }
 
@@ -54,29 +66,60 @@ impl PodProgress {
 pub(crate) fn status(pod: &Pod, progress: &PodProgress, host_ip: &str) -> PodStatus {
     let spec = pod.spec.clone().unwrap_or_default();
     let init = spec.init_containers.unwrap_or_default();
-    let init_done = init.iter().all(|container| is_past(container, &progress.of(&container.name)));
-    let all_ready = spec.containers.iter().all(|container| progress.of(&container.name).ready);
+    let init_done = init
+        .iter()
+        .all(|container| is_past(container, &progress.of(&container.name)));
+    let all_ready = spec
+        .containers
+        .iter()
+        .all(|container| progress.of(&container.name).ready);
     let before = pod.status.clone().unwrap_or_default();
-    let phase = phase(&spec.containers, progress, spec.restart_policy.as_deref());
+    let policy = spec.restart_policy.as_deref();
+    let init_failed = policy == Some("Never") && init.iter().any(|container| has_failed(container, progress));
+    let phase = if init_failed {
+        "Failed"
+    } else {
+        phase(&spec.containers, progress, policy)
+    };
     let finished = phase == "Succeeded";
     let conditions = [
         ("PodReadyToStartContainers", progress.pod_ip.is_some(), None),
-        ("Initialized", init_done, Some(("ContainersNotInitialized", names_of(&init, "incomplete", |container| {
-            !is_past(container, &progress.of(&container.name))
-        })))),
-        ("Ready", all_ready && init_done, not_ready(finished, &spec.containers, progress)),
-        ("ContainersReady", all_ready && init_done, not_ready(finished, &spec.containers, progress)),
+        (
+            "Initialized",
+            init_done,
+            Some((
+                "ContainersNotInitialized",
+                names_of(&init, "incomplete", |container| {
+                    !is_past(container, &progress.of(&container.name))
+                }),
+            )),
+        ),
+        (
+            "Ready",
+            all_ready && init_done,
+            not_ready(finished, &spec.containers, progress),
+        ),
+        (
+            "ContainersReady",
+            all_ready && init_done,
+            not_ready(finished, &spec.containers, progress),
+        ),
         ("PodScheduled", true, None),
     ];
     PodStatus {
         phase: Some(phase.into()),
         conditions: Some(
-            conditions.into_iter().map(|(kind, holds, why)| condition(&before, kind, holds, why)).collect(),
+            conditions
+                .into_iter()
+                .map(|(kind, holds, why)| condition(&before, kind, holds, why))
+                .collect(),
         ),
         container_statuses: Some(statuses(&spec.containers, progress, init_done)),
-        init_container_statuses: (!init.is_empty()).then(|| statuses(&init, progress, true)),
+        init_container_statuses: (!init.is_empty()).then(|| statuses(&init, progress, false)),
         host_ip: Some(host_ip.to_owned()),
-        host_ips: Some(vec![HostIP { ip: host_ip.to_owned() }]),
+        host_ips: Some(vec![HostIP {
+            ip: host_ip.to_owned(),
+        }]),
         pod_ip: progress.pod_ip.clone(),
         pod_ips: progress.pod_ip.clone().map(|ip| vec![PodIP { ip }]),
         qos_class: before.qos_class,
@@ -86,7 +129,10 @@ pub(crate) fn status(pod: &Pod, progress: &PodProgress, host_ip: &str) -> PodSta
 }
 
 fn phase(containers: &[Container], progress: &PodProgress, policy: Option<&str>) -> &'static str {
-    let states: Vec<State> = containers.iter().map(|container| progress.of(&container.name).state).collect();
+    let states: Vec<State> = containers
+        .iter()
+        .map(|container| progress.of(&container.name).state)
+        .collect();
     let exit = |state: &State| match state {
         State::Terminated(terminated) => Some(terminated.exit_code),
         _ => None,
@@ -101,9 +147,20 @@ fn phase(containers: &[Container], progress: &PodProgress, policy: Option<&str>)
                 let progress = progress.of(&container.name);
                 progress.last.is_some() || !matches!(progress.state, State::Waiting { .. })
             };
-            if containers.iter().all(begun) { "Running" } else { "Pending" }
+            if containers.iter().all(begun) {
+                "Running"
+            } else {
+                "Pending"
+            }
         }
     }
+}
+
+/// Whether an init container, which is not tried again, has failed.
+fn has_failed(container: &Container, progress: &PodProgress) -> bool {
+    let is_sidecar = container.restart_policy.as_deref() == Some("Always");
+    let state = progress.of(&container.name).state;
+    !is_sidecar && matches!(state, State::Terminated(terminated) if terminated.exit_code != 0)
 }
 
 /// Whether the pod may go on behind this init container.
@@ -115,8 +172,11 @@ fn is_past(container: &Container, progress: &ContainerProgress) -> bool {
 }
 
 fn names_of(containers: &[Container], word: &str, selected: impl Fn(&Container) -> bool) -> String {
-    let names: Vec<&str> =
-        containers.iter().filter(|one| selected(one)).map(|one| one.name.as_str()).collect();
+    let names: Vec<&str> = containers
+        .iter()
+        .filter(|one| selected(one))
+        .map(|one| one.name.as_str())
+        .collect();
     format!("containers with {word} status: [{}]", names.join(" "))
 }
 
@@ -128,7 +188,9 @@ fn not_ready(
     if finished {
         return Some(("PodCompleted", String::new()));
     }
-    let unready = names_of(containers, "unready", |container| !progress.of(&container.name).ready);
+    let unready = names_of(containers, "unready", |container| {
+        !progress.of(&container.name).ready
+    });
     Some(("ContainersNotReady", unready))
 }
 
@@ -139,9 +201,16 @@ fn condition(
     why_not: Option<(&'static str, String)>,
 ) -> PodCondition {
     let status = if holds { "True" } else { "False" };
-    let earlier = before.conditions.iter().flatten().find(|one| one.type_ == kind && one.status == status);
+    let earlier = before
+        .conditions
+        .iter()
+        .flatten()
+        .find(|one| one.type_ == kind && one.status == status);
     let (reason, message) = match why_not.filter(|_| !holds) {
-        Some((reason, message)) => (Some(reason.to_owned()), Some(message).filter(|text| !text.is_empty())),
+        Some((reason, message)) => (
+            Some(reason.to_owned()),
+            Some(message).filter(|text| !text.is_empty()),
+        ),
         None => (None, None),
     };
     PodCondition {
@@ -160,27 +229,32 @@ fn statuses(containers: &[Container], progress: &PodProgress, initialized: bool)
     let status = |container: &Container| {
         let progress = progress.of(&container.name);
         let state = match progress.state {
-            State::Waiting { reason: "ContainerCreating", .. } if !initialized => {
-                waiting("PodInitializing", None)
-            }
+            State::Waiting { reason: CREATING, .. } if !initialized => waiting("PodInitializing", None),
             State::Waiting { reason, message } => waiting(reason, message),
             State::Running { since } => ContainerState {
-                running: Some(ContainerStateRunning { started_at: Some(Time(since)) }),
+                running: Some(ContainerStateRunning {
+                    started_at: Some(Time(since)),
+                }),
                 ..ContainerState::default()
             },
-            State::Terminated(terminated) => {
-                ContainerState { terminated: Some(terminated), ..ContainerState::default() }
-            }
+            State::Terminated(terminated) => ContainerState {
+                terminated: Some(terminated),
+                ..ContainerState::default()
+            },
         };
         ContainerStatus {
             name: container.name.clone(),
             image: container.image.clone().unwrap_or_default(),
             image_id: progress.image_id,
+            container_id: Some(progress.container_id).filter(|id| !id.is_empty()),
             ready: progress.ready,
             started: Some(progress.started),
             restart_count: progress.restarts,
             state: Some(state),
-            last_state: Some(ContainerState { terminated: progress.last, ..ContainerState::default() }),
+            last_state: Some(ContainerState {
+                terminated: progress.last,
+                ..ContainerState::default()
+            }),
             ..ContainerStatus::default()
         }
     };
@@ -189,7 +263,10 @@ fn statuses(containers: &[Container], progress: &PodProgress, initialized: bool)
 
 fn waiting(reason: &str, message: Option<String>) -> ContainerState {
     ContainerState {
-        waiting: Some(ContainerStateWaiting { reason: Some(reason.into()), message }),
+        waiting: Some(ContainerStateWaiting {
+            reason: Some(reason.into()),
+            message,
+        }),
         ..ContainerState::default()
     }
 }
@@ -209,7 +286,10 @@ mod tests {
     }
 
     fn ended(code: i32) -> State {
-        State::Terminated(ContainerStateTerminated { exit_code: code, ..ContainerStateTerminated::default() })
+        State::Terminated(ContainerStateTerminated {
+            exit_code: code,
+            ..ContainerStateTerminated::default()
+        })
     }
 
     #[rstest]
@@ -221,22 +301,67 @@ mod tests {
     #[case(ended(0), "Always", "Running")]
     fn the_phase_follows_the_containers(#[case] state: State, #[case] policy: &str, #[case] expected: &str) {
         let mut progress = PodProgress::default();
-        progress.containers.insert("c".into(), ContainerProgress { state, ..ContainerProgress::default() });
-        assert_eq!(status(&pod(policy), &progress, "10.0.0.1").phase.unwrap(), expected);
+        progress.containers.insert(
+            "c".into(),
+            ContainerProgress {
+                state,
+                ..ContainerProgress::default()
+            },
+        );
+        assert_eq!(
+            status(&pod(policy), &progress, "10.0.0.1").phase.unwrap(),
+            expected
+        );
+    }
+
+    #[rstest]
+    #[case("Never", "Failed")]
+    #[case("OnFailure", "Pending")]
+    fn a_failed_init_container_fails_a_pod_that_does_not_try_again(
+        #[case] policy: &str,
+        #[case] expected: &str,
+    ) {
+        let mut progress = PodProgress::default();
+        progress.containers.insert(
+            "init".into(),
+            ContainerProgress {
+                state: ended(1),
+                ..Default::default()
+            },
+        );
+        assert_eq!(
+            status(&pod(policy), &progress, "10.0.0.1").phase.unwrap(),
+            expected
+        );
     }
 
     #[test]
     fn a_pod_is_ready_when_all_its_containers_are() {
         let mut progress = PodProgress::default();
-        progress.containers.insert("init".into(), ContainerProgress { state: ended(0), ..Default::default() });
+        progress.containers.insert(
+            "init".into(),
+            ContainerProgress {
+                state: ended(0),
+                ..Default::default()
+            },
+        );
         let ready = |progress: &PodProgress| {
             let conditions = status(&pod("Always"), progress, "10.0.0.1").conditions.unwrap();
             conditions.into_iter().find(|one| one.type_ == "Ready").unwrap()
         };
         let not_yet = ready(&progress);
         assert_eq!(not_yet.reason.as_deref(), Some("ContainersNotReady"));
-        assert_eq!(not_yet.message.as_deref(), Some("containers with unready status: [c]"));
-        progress.containers.insert("c".into(), ContainerProgress { ready: true, ..Default::default() });
+        assert_eq!(
+            not_yet.message.as_deref(),
+            Some("containers with unready status: [c]")
+        );
+        progress.containers.insert(
+            "c".into(),
+            ContainerProgress {
+                ready: true,
+                ..Default::default()
+            },
+        );
         assert_eq!(ready(&progress).status, "True");
     }
 }

@@ -9,7 +9,10 @@ use crate::error::SandboxError;
 /// Gives up for good every capability that is not among `kept` (names without `CAP_`).
 pub(crate) fn keep_only(kept: &BTreeSet<String>) -> Result<(), SandboxError> {
     let failed = |error: caps::errors::CapsError| {
-        SandboxError::system("cannot give up capabilities", std::io::Error::other(error.to_string()))
+        SandboxError::system(
+            "cannot give up capabilities",
+            std::io::Error::other(error.to_string()),
+        )
     };
     if kept.contains("ALL") {
         return Ok(());

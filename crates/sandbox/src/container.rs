@@ -24,6 +24,7 @@ use crate::{
     report::ReportWriter,
     rootfs,
     spec::{ContainerSpec, Identity, Namespaces},
+    terminal,
 };
 
 /// The outer process. Gives the container's exit code.
@@ -50,7 +51,10 @@ pub(crate) fn main(spec: &Path) -> i32 {
 
 /// Reads a spec written by the node.
 pub(crate) fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, SandboxError> {
-    let failed = |source| SandboxError::Spec { path: path.to_owned(), source };
+    let failed = |source| SandboxError::Spec {
+        path: path.to_owned(),
+        source,
+    };
     let text = fs::read(path).map_err(failed)?;
     serde_json::from_slice(&text).map_err(|error| failed(error.into()))
 }
@@ -96,6 +100,9 @@ fn become_first(spec: &ContainerSpec, root: &Path) -> Result<std::convert::Infal
     process::die_with_parent()?;
     rootfs::seal(spec, root)?;
     mount::pivot(root)?;
+    if spec.terminal {
+        terminal::take()?;
+    }
     become_user(&spec.identity)?;
     chdir(&spec.working_dir).trying(|| format!("cannot enter {}", spec.working_dir.display()))?;
     execute(&spec.command, &spec.env)
@@ -128,7 +135,10 @@ pub(crate) fn execute(
     let program = command.first().map(String::as_str).unwrap_or_default();
     let path = find_program(program, env)?;
     let text = |text: &OsStr| CString::new(text.as_bytes()).trying(|| "an argument holds a zero byte".into());
-    let arguments = command.iter().map(|argument| text(argument.as_ref())).collect::<Result<Vec<_>, _>>()?;
+    let arguments = command
+        .iter()
+        .map(|argument| text(argument.as_ref()))
+        .collect::<Result<Vec<_>, _>>()?;
     let variables = env
         .iter()
         .map(|(name, value)| text(format!("{name}={value}").as_ref()))
@@ -143,13 +153,24 @@ pub(crate) fn execute(
 
 /// The program's path: as it is if it has a slash, else looked for along the environment's `PATH`.
 fn find_program(program: &str, env: &[(String, String)]) -> Result<PathBuf, SandboxError> {
-    let missing = |reason: &str| SandboxError::Program { program: program.into(), reason: reason.into() };
+    let missing = |reason: &str| SandboxError::Program {
+        program: program.into(),
+        reason: reason.into(),
+    };
     if program.contains('/') {
         let path = PathBuf::from(program);
-        return if path.exists() { Ok(path) } else { Err(missing("no such file or directory")) };
+        return if path.exists() {
+            Ok(path)
+        } else {
+            Err(missing("no such file or directory"))
+        };
     }
     let default = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    let path = env.iter().rev().find(|(name, _)| name == "PATH").map_or(default, |(_, value)| value);
+    let path = env
+        .iter()
+        .rev()
+        .find(|(name, _)| name == "PATH")
+        .map_or(default, |(_, value)| value);
     path.split(':')
         .map(|directory| Path::new(directory).join(program))
         .find(|candidate| !program.is_empty() && candidate.is_file())
@@ -163,9 +184,15 @@ mod tests {
     #[test]
     fn a_program_is_looked_for_in_the_containers_own_path() {
         let env = |path: &str| vec![("PATH".to_owned(), path.to_owned())];
-        assert_eq!(find_program("sh", &env("/nowhere:/bin")).unwrap(), Path::new("/bin/sh"));
+        assert_eq!(
+            find_program("sh", &env("/nowhere:/bin")).unwrap(),
+            Path::new("/bin/sh")
+        );
         let error = find_program("sh", &env("/nowhere")).unwrap_err();
-        assert_eq!(error.to_string(), r#"exec: "sh": executable file not found in $PATH"#);
+        assert_eq!(
+            error.to_string(),
+            r#"exec: "sh": executable file not found in $PATH"#
+        );
         assert!(find_program("", &env("/bin")).is_err());
         assert!(find_program("/nowhere/sh", &env("/bin")).is_err());
     }

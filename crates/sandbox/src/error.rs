@@ -55,7 +55,10 @@ pub enum SandboxError {
 
 impl SandboxError {
     pub(crate) fn system(action: impl Into<String>, source: impl Into<io::Error>) -> Self {
-        Self::System { action: action.into(), source: source.into() }
+        Self::System {
+            action: action.into(),
+            source: source.into(),
+        }
     }
 }
 

@@ -2,16 +2,13 @@
 
 use std::{
     fs::File,
-    io,
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::AsFd as _,
     path::{Path, PathBuf},
-    process::Stdio,
 };
 
 use nix::{
-    pty::openpty,
     sched::{CloneFlags, setns},
-    unistd::{Pid, chdir, setsid},
+    unistd::{Pid, chdir},
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +17,7 @@ use crate::{
     error::{Context as _, SandboxError, whole_message},
     process::{self, CANNOT_START},
     spec::Identity,
+    terminal,
 };
 
 /// A program to run in a running container.
@@ -74,7 +72,10 @@ fn enter(container: Pid) -> Result<(), SandboxError> {
         let path = format!("/proc/{container}/ns/{name}");
         File::open(&path).trying(|| "the container is not running".into())
     };
-    let files = kinds.iter().map(|(name, kind)| Ok((open(name)?, *kind))).collect::<Result<Vec<_>, _>>()?;
+    let files = kinds
+        .iter()
+        .map(|(name, kind)| Ok((open(name)?, *kind)))
+        .collect::<Result<Vec<_>, _>>()?;
     for (file, kind) in &files {
         setns(file.as_fd(), *kind).trying(|| "cannot enter the container".into())?;
     }
@@ -83,51 +84,9 @@ fn enter(container: Pid) -> Result<(), SandboxError> {
 
 fn become_program(spec: &ExecSpec) -> Result<std::convert::Infallible, SandboxError> {
     if spec.terminal {
-        setsid().trying(|| "cannot lead a session".into())?;
-        process::take_terminal(io::stdin().as_fd()).trying(|| "cannot take the terminal".into())?;
+        terminal::take()?;
     }
     become_user(&spec.identity)?;
     chdir(&spec.working_dir).trying(|| format!("cannot enter {}", spec.working_dir.display()))?;
     execute(&spec.command, &spec.env)
-}
-
-/// A pseudo-terminal: what is written to one end is read at the other.
-pub struct Terminal {
-    near: OwnedFd,
-    far: OwnedFd,
-}
-
-impl Terminal {
-    /// Opens a new one.
-    ///
-    /// # Errors
-    /// When the system has none left.
-    pub fn open() -> io::Result<Self> {
-        let pair = openpty(None, None)?;
-        Ok(Self { near: pair.master, far: pair.slave })
-    }
-
-    /// The program's three streams.
-    ///
-    /// # Errors
-    /// When the process has too many files open.
-    pub fn stdio(&self) -> io::Result<[Stdio; 3]> {
-        Ok([self.far.try_clone()?.into(), self.far.try_clone()?.into(), self.far.try_clone()?.into()])
-    }
-
-    /// The end of the user: reads the program's output, writes its input.
-    ///
-    /// # Errors
-    /// When the process has too many files open.
-    pub fn user_end(&self) -> io::Result<File> {
-        Ok(self.near.try_clone()?.into())
-    }
-
-    /// Sets the size, in characters.
-    ///
-    /// # Errors
-    /// When the terminal is gone.
-    pub fn resize(&self, columns: u16, rows: u16) -> io::Result<()> {
-        process::set_terminal_size(self.near.as_fd(), columns, rows)
-    }
 }

@@ -10,9 +10,14 @@ use crate::{error::whole_message, process};
 
 /// Runs `[-g] [--] COMMAND…`; with `-g` signals go to the whole process group of the command.
 pub(crate) fn main(arguments: Vec<OsString>) -> i32 {
-    let options = arguments.iter().take_while(|argument| argument.to_string_lossy().starts_with('-'));
+    let options = arguments
+        .iter()
+        .take_while(|argument| argument.to_string_lossy().starts_with('-'));
     let options: Vec<OsString> = options.cloned().collect();
-    if let Some(unknown) = options.iter().find(|option| !matches!(option.to_str(), Some("-g" | "--"))) {
+    if let Some(unknown) = options
+        .iter()
+        .find(|option| !matches!(option.to_str(), Some("-g" | "--")))
+    {
         eprintln!("tini: unknown option {}: known are -g and --", unknown.display());
         return 1;
     }
@@ -30,9 +35,17 @@ pub(crate) fn main(arguments: Vec<OsString>) -> i32 {
             }
             let error = Command::new(program).args(rest).exec();
             eprintln!("tini: exec {} failed: {error}", program.display());
-            if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 }
+            if error.kind() == std::io::ErrorKind::NotFound {
+                127
+            } else {
+                126
+            }
         })?;
-        let target = if to_group { Pid::from_raw(-child.as_raw()) } else { child };
+        let target = if to_group {
+            Pid::from_raw(-child.as_raw())
+        } else {
+            child
+        };
         process::supervise(child, target, true)
     };
     run().unwrap_or_else(|error| {

@@ -23,11 +23,13 @@ mod process;
 mod report;
 mod rootfs;
 mod spec;
+mod terminal;
 
 pub use error::SandboxError;
-pub use exec::{ExecSpec, Terminal};
+pub use exec::ExecSpec;
 pub use report::{Report, ReportReader};
 pub use spec::{ContainerSpec, Identity, Layer, Mount, Namespaces};
+pub use terminal::Terminal;
 
 use std::{
     path::{Path, PathBuf},

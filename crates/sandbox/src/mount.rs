@@ -38,8 +38,14 @@ pub(crate) fn proc(target: &Path) -> Result<(), SandboxError> {
 /// Mounts pseudo-terminals of the container's own.
 pub(crate) fn devpts(target: &Path) -> Result<(), SandboxError> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
-    mount(Some("devpts"), target, Some("devpts"), flags, Some("newinstance,ptmxmode=0666,mode=0620"))
-        .trying(|| format!("cannot mount devpts at {}", target.display()))
+    mount(
+        Some("devpts"),
+        target,
+        Some("devpts"),
+        flags,
+        Some("newinstance,ptmxmode=0666,mode=0620"),
+    )
+    .trying(|| format!("cannot mount devpts at {}", target.display()))
 }
 
 /// Shows `lower` (the first one uppermost) at `target`, changes going to `upper` if there is one.
@@ -56,7 +62,13 @@ pub(crate) fn overlay(
     // extended attributes of the kind `trusted` are not for user namespaces
     let with_user_attributes = format!("{options},userxattr");
     let try_mount = |options: &str| {
-        mount(Some("overlay"), target, Some("overlay"), MsFlags::empty(), Some(options))
+        mount(
+            Some("overlay"),
+            target,
+            Some("overlay"),
+            MsFlags::empty(),
+            Some(options),
+        )
     };
     try_mount(&with_user_attributes)
         .or_else(|_| try_mount(&options))
@@ -65,18 +77,30 @@ pub(crate) fn overlay(
 
 /// The path with the characters escaped that separate overlay options.
 fn escaped(path: &Path) -> String {
-    path.display().to_string().replace('\\', "\\\\").replace(':', "\\:").replace(',', "\\,")
+    path.display()
+        .to_string()
+        .replace('\\', "\\\\")
+        .replace(':', "\\:")
+        .replace(',', "\\,")
 }
 
 /// Shows `source` at `target` too, which is made if absent.
 pub(crate) fn bind(source: &Path, target: &Path) -> Result<(), SandboxError> {
     prepare_target(source, target)?;
-    mount(Some(source), target, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
-        .trying(|| format!("cannot show {} at {}", source.display(), target.display()))
+    mount(
+        Some(source),
+        target,
+        NONE,
+        MsFlags::MS_BIND | MsFlags::MS_REC,
+        NONE,
+    )
+    .trying(|| format!("cannot show {} at {}", source.display(), target.display()))
 }
 
 fn prepare_target(source: &Path, target: &Path) -> Result<(), SandboxError> {
-    let is_dir = fs::metadata(source).trying(|| format!("cannot find {}", source.display()))?.is_dir();
+    let is_dir = fs::metadata(source)
+        .trying(|| format!("cannot find {}", source.display()))?
+        .is_dir();
     let make = || {
         if is_dir {
             return fs::create_dir_all(target);
@@ -95,7 +119,9 @@ fn prepare_target(source: &Path, target: &Path) -> Result<(), SandboxError> {
 
 /// Makes the mount at `target` read-only. What lies mounted below it keeps its own flags.
 pub(crate) fn make_read_only(target: &Path) -> Result<(), SandboxError> {
-    let kept = statvfs(target).trying(|| format!("cannot examine {}", target.display()))?.flags();
+    let kept = statvfs(target)
+        .trying(|| format!("cannot examine {}", target.display()))?
+        .flags();
     let mut flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
     // a user namespace may add restrictions but not lift those that it inherited
     let inherited = [
@@ -111,8 +137,7 @@ pub(crate) fn make_read_only(target: &Path) -> Result<(), SandboxError> {
             flags |= flag;
         }
     }
-    mount(NONE, target, NONE, flags, NONE)
-        .trying(|| format!("cannot make {} read-only", target.display()))
+    mount(NONE, target, NONE, flags, NONE).trying(|| format!("cannot make {} read-only", target.display()))
 }
 
 /// Makes `root` the root of this mount namespace; the old one is gone.
@@ -131,8 +156,11 @@ pub(crate) fn pivot(root: &Path) -> Result<(), SandboxError> {
 /// followed inside it.
 pub(crate) fn resolve_in(root: &Path, path: &Path) -> PathBuf {
     let mut resolved = PathBuf::new();
-    let mut pending: Vec<std::ffi::OsString> =
-        path.components().rev().map(|part| part.as_os_str().to_owned()).collect();
+    let mut pending: Vec<std::ffi::OsString> = path
+        .components()
+        .rev()
+        .map(|part| part.as_os_str().to_owned())
+        .collect();
     let mut links = 0;
     while let Some(part) = pending.pop() {
         if part == "/" {

@@ -7,6 +7,7 @@ use std::{
     net::{IpAddr, Ipv4Addr},
     os::fd::{AsFd as _, AsRawFd as _, RawFd},
     path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering},
     thread,
 };
 
@@ -46,7 +47,11 @@ impl PodNetwork {
             format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into()
         };
         let [network, ipc, uts] = &self.files;
-        Namespaces { network: path(network), ipc: path(ipc), uts: path(uts) }
+        Namespaces {
+            network: path(network),
+            ipc: path(ipc),
+            uts: path(uts),
+        }
     }
 
     /// Runs `work` in the pod's network, on a thread of its own.
@@ -60,7 +65,9 @@ impl PodNetwork {
                 nix::sched::setns(network.as_fd(), CloneFlags::CLONE_NEWNET)?;
                 work()
             });
-            inside.join().unwrap_or_else(|_| Err(io::Error::other("the thread in the pod's network failed")))
+            inside
+                .join()
+                .unwrap_or_else(|_| Err(io::Error::other("the thread in the pod's network failed")))
         })
     }
 }
@@ -74,7 +81,12 @@ pub async fn prepare_node() -> Result<(), SandboxError> {
     let loopback = index_of(&handle, "lo").await?;
     up(&handle, loopback).await?;
     let failed = |action| move |error| network_error(action, error);
-    handle.link().add(LinkBridge::new(BRIDGE).build()).execute().await.map_err(failed("add the bridge"))?;
+    handle
+        .link()
+        .add(LinkBridge::new(BRIDGE).build())
+        .execute()
+        .await
+        .map_err(failed("add the bridge"))?;
     let bridge = index_of(&handle, BRIDGE).await?;
     handle
         .address()
@@ -92,7 +104,12 @@ pub async fn prepare_node() -> Result<(), SandboxError> {
         .scope(RouteScope::Host)
         .table_id(LOCAL_TABLE)
         .build();
-    handle.route().add(route).execute().await.map_err(failed("take the addresses of Services"))
+    handle
+        .route()
+        .add(route)
+        .execute()
+        .await
+        .map_err(failed("take the addresses of Services"))
 }
 
 /// Makes the namespaces of a pod with address `address` and host name `hostname`, connected to the
@@ -105,10 +122,15 @@ pub fn create_pod(address: Ipv4Addr, hostname: &str) -> Result<PodNetwork, Sandb
     thread::scope(|scope| {
         let inside = scope.spawn(|| make_pod(address, hostname));
         inside.join().unwrap_or_else(|_| {
-            Err(SandboxError::system("cannot make a pod's network", io::Error::other("its thread failed")))
+            Err(SandboxError::system(
+                "cannot make a pod's network",
+                io::Error::other("its thread failed"),
+            ))
         })
     })
 }
+
+static PODS: AtomicU32 = AtomicU32::new(0);
 
 fn make_pod(address: Ipv4Addr, hostname: &str) -> Result<PodNetwork, SandboxError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -117,21 +139,34 @@ fn make_pod(address: Ipv4Addr, hostname: &str) -> Result<PodNetwork, SandboxErro
         .trying(|| "cannot start a runtime".into())?;
     runtime.block_on(async {
         let node = connect()?;
-        let [_, _, high, low] = address.octets();
-        let (outer, inner) = (format!("veth{high}x{low}"), format!("pod{high}x{low}"));
+        // the interfaces of a pod that ended may be there for a moment still, under its address
+        let number = PODS.fetch_add(1, Ordering::Relaxed);
+        let (outer, inner) = (format!("veth{number}"), format!("pod{number}"));
         let failed = |action| move |error| network_error(action, error);
         let pair = LinkVeth::new(&outer, &inner).build();
-        node.link().add(pair).execute().await.map_err(failed("add a pair of interfaces"))?;
+        node.link()
+            .add(pair)
+            .execute()
+            .await
+            .map_err(failed("add a pair of interfaces"))?;
         let bridge = index_of(&node, BRIDGE).await?;
         let outer = index_of(&node, &outer).await?;
         let attach = LinkUnspec::new_with_index(outer).controller(bridge).up().build();
-        node.link().set(attach).execute().await.map_err(failed("attach a pod to the bridge"))?;
+        node.link()
+            .set(attach)
+            .execute()
+            .await
+            .map_err(failed("attach a pod to the bridge"))?;
 
         let files = enter_new_namespaces(hostname)?;
         let index = index_of(&node, &inner).await?;
         let descriptor: RawFd = files[0].as_raw_fd();
         let hand_over = LinkUnspec::new_with_index(index).setns_by_fd(descriptor).build();
-        node.link().set(hand_over).execute().await.map_err(failed("hand an interface to a pod"))?;
+        node.link()
+            .set(hand_over)
+            .execute()
+            .await
+            .map_err(failed("hand an interface to a pod"))?;
         configure_pod(&connect()?, &inner, address).await?;
         Ok(PodNetwork { files })
     })
@@ -152,7 +187,11 @@ async fn configure_pod(pod: &Handle, interface: &str, address: Ipv4Addr) -> Resu
     up(pod, index_of(pod, "lo").await?).await?;
     let index = index_of(pod, interface).await?;
     let rename = LinkUnspec::new_with_index(index).name("eth0".to_owned()).build();
-    pod.link().set(rename).execute().await.map_err(failed("name a pod's interface"))?;
+    pod.link()
+        .set(rename)
+        .execute()
+        .await
+        .map_err(failed("name a pod's interface"))?;
     pod.address()
         .add(index, IpAddr::V4(address), POD_PREFIX)
         .execute()
@@ -160,28 +199,47 @@ async fn configure_pod(pod: &Handle, interface: &str, address: Ipv4Addr) -> Resu
         .map_err(failed("give a pod its address"))?;
     up(pod, index).await?;
     let way_out = RouteMessageBuilder::<Ipv4Addr>::new().gateway(GATEWAY).build();
-    pod.route().add(way_out).execute().await.map_err(failed("give a pod its route"))
+    pod.route()
+        .add(way_out)
+        .execute()
+        .await
+        .map_err(failed("give a pod its route"))
 }
 
 fn connect() -> Result<Handle, SandboxError> {
-    let (connection, handle, _) = rtnetlink::new_connection().trying(|| "cannot speak to the kernel's network".into())?;
+    let (connection, handle, _) =
+        rtnetlink::new_connection().trying(|| "cannot speak to the kernel's network".into())?;
     tokio::spawn(connection);
     Ok(handle)
 }
 
 async fn index_of(handle: &Handle, name: &str) -> Result<u32, SandboxError> {
     let mut links = handle.link().get().match_name(name.to_owned()).execute();
-    let found = links.try_next().await.map_err(|error| network_error("find an interface", error))?;
+    let found = links
+        .try_next()
+        .await
+        .map_err(|error| network_error("find an interface", error))?;
     found.map(|link| link.header.index).ok_or_else(|| {
-        SandboxError::system(format!("cannot find the interface {name}"), io::Error::from(io::ErrorKind::NotFound))
+        SandboxError::system(
+            format!("cannot find the interface {name}"),
+            io::Error::from(io::ErrorKind::NotFound),
+        )
     })
 }
 
 async fn up(handle: &Handle, index: u32) -> Result<(), SandboxError> {
     let up = LinkUnspec::new_with_index(index).up().build();
-    handle.link().set(up).execute().await.map_err(|error| network_error("bring an interface up", error))
+    handle
+        .link()
+        .set(up)
+        .execute()
+        .await
+        .map_err(|error| network_error("bring an interface up", error))
 }
 
 fn network_error(action: &'static str, source: rtnetlink::Error) -> SandboxError {
-    SandboxError::Network { action, source: Box::new(source) }
+    SandboxError::Network {
+        action,
+        source: Box::new(source),
+    }
 }

@@ -48,7 +48,11 @@ impl NodeProcess {
     /// # Errors
     /// When the process cannot be started. That it cannot make its namespaces is told on standard
     /// error and by the end of `control`.
-    pub fn spawn(executable: &Path, listener: TcpListener, control: UnixStream) -> Result<Self, SandboxError> {
+    pub fn spawn(
+        executable: &Path,
+        listener: TcpListener,
+        control: UnixStream,
+    ) -> Result<Self, SandboxError> {
         let control: std::os::fd::OwnedFd = control.into();
         let listener: std::os::fd::OwnedFd = listener.into();
         // descriptors that are passed as streams reach this one process and no other
@@ -128,7 +132,17 @@ fn prepare() -> Result<NodeContext, SandboxError> {
     mount::make_private()?;
     mount::proc(Path::new("/proc"))?;
     mount::tmpfs(Path::new(RUN_DIR), "mode=0755")?;
-    let control = io::stdin().as_fd().try_clone_to_owned().trying(|| "no control socket".into())?;
-    let listener = io::stdout().as_fd().try_clone_to_owned().trying(|| "no listener".into())?;
-    Ok(NodeContext { listener: listener.into(), control: control.into(), run_dir: RUN_DIR.into() })
+    let control = io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .trying(|| "no control socket".into())?;
+    let listener = io::stdout()
+        .as_fd()
+        .try_clone_to_owned()
+        .trying(|| "no listener".into())?;
+    Ok(NodeContext {
+        listener: listener.into(),
+        control: control.into(),
+        run_dir: RUN_DIR.into(),
+    })
 }

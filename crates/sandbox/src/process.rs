@@ -42,15 +42,24 @@ pub(crate) fn fork_into(child: impl FnOnce() -> i32) -> Result<Pid, SandboxError
 pub(crate) fn take_terminal(terminal: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: TIOCSCTTY takes an integer argument and no pointer; the descriptor is open while borrowed.
     let result = unsafe { nix::libc::ioctl(terminal.as_raw_fd(), nix::libc::TIOCSCTTY, 0) };
-    nix::errno::Errno::result(result).map(drop).map_err(io::Error::from)
+    nix::errno::Errno::result(result)
+        .map(drop)
+        .map_err(io::Error::from)
 }
 
 /// Tells the terminal behind `terminal` its size.
 pub(crate) fn set_terminal_size(terminal: BorrowedFd<'_>, columns: u16, rows: u16) -> io::Result<()> {
-    let size = nix::libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let size = nix::libc::winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
     // SAFETY: TIOCSWINSZ reads one `winsize`, which outlives the call; the descriptor is open while borrowed.
     let result = unsafe { nix::libc::ioctl(terminal.as_raw_fd(), nix::libc::TIOCSWINSZ, &raw const size) };
-    nix::errno::Errno::result(result).map(drop).map_err(io::Error::from)
+    nix::errno::Errno::result(result)
+        .map(drop)
+        .map_err(io::Error::from)
 }
 
 /// Passes signals on to `child` until it ends; gives its exit code, 128 + N for signal N.
@@ -91,13 +100,18 @@ fn reap(child: Pid, reap_all: bool) -> Result<Option<i32>, SandboxError> {
 
 /// Lets all signals through again, before another program is executed.
 pub(crate) fn unblock_signals() -> Result<(), SandboxError> {
-    SigSet::all().thread_unblock().trying(|| "cannot unblock signals".into())
+    SigSet::all()
+        .thread_unblock()
+        .trying(|| "cannot unblock signals".into())
 }
 
 /// Whether this process has more than one user to give to containers.
 pub(crate) fn has_all_ids() -> bool {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    map.lines().filter_map(|line| line.split_whitespace().nth(2)?.parse::<u64>().ok()).sum::<u64>() >= 65536
+    map.lines()
+        .filter_map(|line| line.split_whitespace().nth(2)?.parse::<u64>().ok())
+        .sum::<u64>()
+        >= 65536
 }
 
 /// Enters a new user namespace in which this process's only user and group are `user` and `group`.
@@ -115,7 +129,8 @@ pub(crate) fn enter_user_namespace(user: u32, group: u32) -> Result<(), SandboxE
 
 /// Which setting forbids user namespaces, and what allows them.
 fn why_not(user: Uid, source: io::Error) -> SandboxError {
-    let setting = |name: &str| fs::read_to_string(format!("/proc/sys/{name}")).map(|text| text.trim().to_owned());
+    let setting =
+        |name: &str| fs::read_to_string(format!("/proc/sys/{name}")).map(|text| text.trim().to_owned());
     let settings = [
         ("kernel/unprivileged_userns_clone", "0", "1"),
         ("kernel/apparmor_restrict_unprivileged_userns", "1", "0"),

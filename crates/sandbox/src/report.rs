@@ -44,7 +44,9 @@ impl ReportReader {
         mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR)?;
         // open for writing too, the pipe has no end before the container has opened it
         let pipe = pipe::OpenOptions::new().read_write(true).open_receiver(path)?;
-        Ok(Self { lines: BufReader::new(pipe) })
+        Ok(Self {
+            lines: BufReader::new(pipe),
+        })
     }
 
     /// Waits for the report. It never comes from a container that was killed first.
@@ -65,16 +67,20 @@ pub(crate) struct ReportWriter(File);
 impl ReportWriter {
     pub(crate) fn open(path: &Path) -> Result<Self, SandboxError> {
         let pipe = File::options().write(true).open(path);
-        pipe.map(Self).trying(|| format!("cannot open {}", path.display()))
+        pipe.map(Self)
+            .trying(|| format!("cannot open {}", path.display()))
     }
 
     pub(crate) fn started(&self, pid: i32) -> Result<(), SandboxError> {
-        self.write(&Report::Started { pid }).trying(|| "cannot report the container's process".into())
+        self.write(&Report::Started { pid })
+            .trying(|| "cannot report the container's process".into())
     }
 
     /// Tells why; the node is gone if it cannot be told.
     pub(crate) fn failed(&self, error: &SandboxError) {
-        let _ = self.write(&Report::Failed { reason: whole_message(error) });
+        let _ = self.write(&Report::Failed {
+            reason: whole_message(error),
+        });
     }
 
     fn write(&self, report: &Report) -> io::Result<()> {
@@ -94,7 +100,10 @@ mod tests {
         let path = directory.path().join("report");
         let mut reader = ReportReader::create(&path).unwrap();
         let writer = ReportWriter::open(&path).unwrap();
-        writer.failed(&SandboxError::system("cannot \"try\"", io::Error::from(io::ErrorKind::NotFound)));
+        writer.failed(&SandboxError::system(
+            "cannot \"try\"",
+            io::Error::from(io::ErrorKind::NotFound),
+        ));
         writer.started(7).unwrap();
         let reason = "cannot \"try\": entity not found".to_owned();
         assert_eq!(reader.next().await.unwrap(), Report::Failed { reason });

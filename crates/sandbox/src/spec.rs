@@ -27,6 +27,8 @@ pub struct ContainerSpec {
     pub identity: Identity,
     /// The pod's namespaces.
     pub namespaces: Namespaces,
+    /// Whether its standard input is a terminal for it to control.
+    pub terminal: bool,
     /// The named pipe that gets the [`Report`](crate::Report) of its start.
     pub report: PathBuf,
 }

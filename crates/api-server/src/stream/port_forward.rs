@@ -164,7 +164,7 @@ async fn serve_channels(pod: Pod, ports: Vec<u16>, socket: WebSocket) {
                 return;
             }
         }
-        let _ = sink.close().await;
+        let _ = sink.send(upgrade::normal_end()).await;
     });
     let mut uploads: Vec<Option<WriteHalf<Box<dyn Duplex>>>> = Vec::new();
     for (index, port) in ports.into_iter().enumerate() {

@@ -5,7 +5,7 @@ use std::future::Future;
 use axum::{
     extract::{
         FromRequestParts as _, Request,
-        ws::{Message, WebSocket, WebSocketUpgrade},
+        ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code},
     },
     response::Response,
 };
@@ -48,6 +48,14 @@ where
         serve(socket, protocol)
     });
     Ok(answer)
+}
+
+/// The last message of a socket whose work is done.
+pub(crate) fn normal_end() -> Message {
+    Message::Close(Some(CloseFrame {
+        code: close_code::NORMAL,
+        reason: Utf8Bytes::default(),
+    }))
 }
 
 /// Whether the request offers the WebSocket subprotocol `protocol`.
@@ -113,7 +121,7 @@ pub(crate) fn tunnel(socket: WebSocket) -> DuplexStream {
                 break;
             }
         }
-        let _ = sink.close().await;
+        let _ = sink.send(normal_end()).await;
     });
     near
 }

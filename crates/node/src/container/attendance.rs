@@ -12,7 +12,6 @@ use tokio::{process::Child, time::Instant};
 use super::{KILLED, Keeper};
 use crate::{
     event::Severity,
-    pod::Ending,
     probe::{self, RunsCommands as _},
 };
 
@@ -27,11 +26,24 @@ impl Keeper {
         let name = self.name();
         let life = async {
             if let Err(error) = self.post_start().await {
-                self.event(Severity::Warning, "FailedPostStartHook", format!("PostStartHook failed: {error}"));
-                return (format!("Container {name} failed post-start hook, will be restarted"), None);
+                self.event(
+                    Severity::Warning,
+                    "FailedPostStartHook",
+                    format!("PostStartHook failed: {error}"),
+                );
+                return (
+                    format!("Container {name} failed post-start hook, will be restarted"),
+                    None,
+                );
             }
             let failed = self.watch_probes().await;
-            (format!("Container {name} failed {} probe, will be restarted", failed.title), failed.grace)
+            (
+                format!(
+                    "Container {name} failed {} probe, will be restarted",
+                    failed.title
+                ),
+                failed.grace,
+            )
         };
         let (why, grace) = tokio::select! {
             exited = child.wait() => return exited.map(|status| status.code().unwrap_or(KILLED)),
@@ -45,13 +57,17 @@ impl Keeper {
     /// Runs the container's last hook, asks it to end, and ends it when its time is over.
     async fn end_in_order(&self, child: &mut Child, pid: i32, grace: Option<Duration>) -> io::Result<i32> {
         let mut ending = self.pod.ending(grace);
-        let hook = self.container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref());
+        let hook = self
+            .container
+            .lifecycle
+            .as_ref()
+            .and_then(|lifecycle| lifecycle.pre_stop.as_ref());
         if let Some(hook) = hook {
             tokio::select! {
                 outcome = self.run_hook(hook) => if let Err(error) = outcome {
                     self.event(Severity::Warning, "FailedPreStopHook", format!("PreStopHook failed: {error}"));
                 },
-                () = ending.over() => {}
+                () = ending.over(Instant::now()) => {}
                 exited = child.wait() => return exited.map(|status| status.code().unwrap_or(KILLED)),
             }
         }
@@ -62,7 +78,7 @@ impl Keeper {
         let at_least = Instant::now() + if hook.is_some() { AT_LEAST } else { Duration::ZERO };
         let exited = tokio::select! {
             exited = child.wait() => exited,
-            () = Ending::over_not_before(&mut ending, at_least) => {
+            () = ending.over(at_least) => {
                 // the end of its first process takes all processes of the container with it
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
                 child.wait().await
@@ -72,7 +88,12 @@ impl Keeper {
     }
 
     async fn post_start(&self) -> Result<(), String> {
-        let Some(hook) = self.container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref()) else {
+        let Some(hook) = self
+            .container
+            .lifecycle
+            .as_ref()
+            .and_then(|lifecycle| lifecycle.post_start.as_ref())
+        else {
             return Ok(());
         };
         self.run_hook(hook).await?;
@@ -95,7 +116,10 @@ impl Keeper {
             };
         }
         if let Some(get) = &hook.http_get {
-            let probe = Probe { http_get: Some(get.clone()), ..Probe::default() };
+            let probe = Probe {
+                http_get: Some(get.clone()),
+                ..Probe::default()
+            };
             return probe::attempt(&probe, &self.container, &self.pod.ip.to_string(), &commands).await;
         }
         if let Some(sleep) = &hook.sleep {

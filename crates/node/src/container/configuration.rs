@@ -52,8 +52,10 @@ impl Keeper {
                     let message = whole_message(&error);
                     self.event(Severity::Warning, "Failed", format!("Error: {message}"));
                     self.pod.change(self.name(), |progress| {
-                        progress.state =
-                            State::Waiting { reason: "CreateContainerConfigError", message: Some(message) };
+                        progress.state = State::Waiting {
+                            reason: "CreateContainerConfigError",
+                            message: Some(message),
+                        };
                     });
                 }
             }
@@ -69,7 +71,10 @@ impl Keeper {
         let identity = security::identity(&pod.pod, container, image)?;
         let env = pod.sources().variables(container, &image.env).await?;
         let run = pod.progress().of(&container.name).restarts;
-        let directory = pod.directory.join("containers").join(format!("{}-{run}", container.name));
+        let directory = pod
+            .directory
+            .join("containers")
+            .join(format!("{}-{run}", container.name));
         // an attempt before this one may have left a part
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir_all(&directory)?;
@@ -86,29 +91,54 @@ impl Keeper {
         let reader = ReportReader::create(&report)?;
         let spec = ContainerSpec {
             root: image.root.clone(),
-            layers: image.layers.iter().map(|layer| host_layer(layer, &pod.node.executable)).collect(),
+            layers: image
+                .layers
+                .iter()
+                .map(|layer| host_layer(layer, &pod.node.executable))
+                .collect(),
             mounts,
             read_only_root: context.and_then(|context| context.read_only_root_filesystem) == Some(true),
             command: command(container, image, &env),
-            working_dir: container.working_dir.as_deref().map_or(image.working_dir.clone(), PathBuf::from),
+            working_dir: container
+                .working_dir
+                .as_deref()
+                .map_or(image.working_dir.clone(), PathBuf::from),
             identity,
             namespaces: pod.namespaces(),
+            terminal: container.tty == Some(true),
             report,
             directory: directory.join("filesystem"),
             env,
         };
         let spec_file = directory.join("spec.json");
         fs::write(&spec_file, serde_json::to_vec(&spec).map_err(io::Error::from)?)?;
-        Ok(Prepared { spec, spec_file, report: reader, log: directory.join("log"), termination_file })
+        Ok(Prepared {
+            spec,
+            spec_file,
+            report: reader,
+            log: directory.join("log"),
+            termination_file,
+        })
     }
 
     /// The files that the node writes for the container, where no volume takes their place.
     fn node_files(&self, mounts: &[Mount], termination_file: &Path) -> Vec<Mount> {
-        let of_pod = self.pod.etc_files().map(|(name, target)| (self.pod.directory.join(name), target));
-        let path = self.container.termination_message_path.as_deref().unwrap_or("/dev/termination-log");
+        let of_pod = self
+            .pod
+            .etc_files()
+            .map(|(name, target)| (self.pod.directory.join(name), target));
+        let path = self
+            .container
+            .termination_message_path
+            .as_deref()
+            .unwrap_or("/dev/termination-log");
         let all = of_pod.chain([(termination_file.to_owned(), path)]);
         all.filter(|(_, target)| !mounts.iter().any(|mount| mount.target == Path::new(target)))
-            .map(|(source, target)| Mount { source, target: target.into(), writable: true })
+            .map(|(source, target)| Mount {
+                source,
+                target: target.into(),
+                writable: true,
+            })
             .collect()
     }
 }
@@ -129,7 +159,11 @@ fn command(container: &Container, image: &Image, env: &[(String, String)]) -> Ve
         (None, Some(arguments)) => (image.entrypoint.clone(), arguments),
         (None, None) => (image.entrypoint.clone(), image.command.clone()),
     };
-    program.iter().chain(&arguments).map(|part| expand(part, env)).collect()
+    program
+        .iter()
+        .chain(&arguments)
+        .map(|part| expand(part, env))
+        .collect()
 }
 
 #[cfg(test)]
@@ -160,6 +194,9 @@ mod tests {
             entrypoint: vec!["entry".into()],
             command: vec!["default".into()],
         };
-        assert_eq!(command(&container, &image, &[("X".into(), "value".into())]), expected);
+        assert_eq!(
+            command(&container, &image, &[("X".into(), "value".into())]),
+            expected
+        );
     }
 }

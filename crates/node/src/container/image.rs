@@ -23,7 +23,8 @@ impl Keeper {
             };
             match found {
                 Some(image) => {
-                    self.pod.change(self.name(), |progress| progress.image_id.clone_from(&image.id));
+                    self.pod
+                        .change(self.name(), |progress| progress.image_id.clone_from(&image.id));
                     return Some(image);
                 }
                 None => tokio::select! {
@@ -37,7 +38,11 @@ impl Keeper {
 
     async fn find_or_pull(&self, reference: &str) -> Option<Image> {
         let images = &self.pod.node.images;
-        let policy = self.container.image_pull_policy.as_deref().unwrap_or("IfNotPresent");
+        let policy = self
+            .container
+            .image_pull_policy
+            .as_deref()
+            .unwrap_or("IfNotPresent");
         if policy != "Always"
             && let Ok(Some(image)) = images.find(reference).await
         {
@@ -52,12 +57,20 @@ impl Keeper {
             self.wait_for_image("ErrImageNeverPull", message);
             return None;
         }
-        self.event(Severity::Normal, "Pulling", format!("Pulling image {reference:?}"));
+        self.event(
+            Severity::Normal,
+            "Pulling",
+            format!("Pulling image {reference:?}"),
+        );
         let begun = Instant::now();
         match images.pull(reference).await {
             Ok(image) => {
                 let took = begun.elapsed().as_millis();
-                self.event(Severity::Normal, "Pulled", format!("Successfully pulled image {reference:?} in {took}ms"));
+                self.event(
+                    Severity::Normal,
+                    "Pulled",
+                    format!("Successfully pulled image {reference:?} in {took}ms"),
+                );
                 Some(image)
             }
             Err(error) => {
@@ -77,7 +90,10 @@ impl Keeper {
 
     fn wait_for_image(&self, reason: &'static str, message: String) {
         self.pod.change(self.name(), |progress| {
-            progress.state = State::Waiting { reason, message: Some(message) };
+            progress.state = State::Waiting {
+                reason,
+                message: Some(message),
+            };
         });
     }
 }

@@ -13,7 +13,7 @@ use prefect_e2e_sandbox::Identity;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{event::Severity, log::ContainerLog, pod::RunningPod, status::State};
+use crate::{attach::ProgramStreams, event::Severity, log::ContainerLog, pod::RunningPod, status::State};
 
 /// The longest pause between two starts of a container that fails.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -32,6 +32,7 @@ pub(crate) struct Running {
     pub(crate) env: Vec<(String, String)>,
     pub(crate) working_dir: PathBuf,
     pub(crate) identity: Identity,
+    pub(crate) streams: ProgramStreams,
 }
 
 /// The logs of a container: of this run and of the one before.
@@ -82,8 +83,12 @@ impl Keeper {
     pub(crate) async fn keep(self) -> i32 {
         let mut back_off = BackOff::new(self.pod.node.restart_pause);
         loop {
-            let Some(image) = self.pull().await else { return KILLED };
-            let Some(prepared) = self.prepare(&image).await else { return KILLED };
+            let Some(image) = self.pull().await else {
+                return KILLED;
+            };
+            let Some(prepared) = self.prepare(&image).await else {
+                return KILLED;
+            };
             let begun = Instant::now();
             let terminated = self.run(prepared).await;
             let code = terminated.exit_code;
@@ -114,7 +119,12 @@ impl Keeper {
     async fn wait(&self, pause: Duration, terminated: ContainerStateTerminated) {
         let (pod, name) = (&self.pod, self.name());
         if !pause.is_zero() {
-            let whom = format!("restarting failed container {name} in pod {}_{}({})", pod.name(), pod.namespace(), pod.uid());
+            let whom = format!(
+                "restarting failed container {name} in pod {}_{}({})",
+                pod.name(),
+                pod.namespace(),
+                pod.uid()
+            );
             self.event(Severity::Warning, "BackOff", format!("Back-off {whom}"));
             let message = format!(
                 "back-off {} restarting failed container={name} pod={}_{}({})",
@@ -125,7 +135,10 @@ impl Keeper {
             );
             pod.change(name, |progress| {
                 progress.last = Some(terminated.clone());
-                progress.state = State::Waiting { reason: "CrashLoopBackOff", message: Some(message) };
+                progress.state = State::Waiting {
+                    reason: "CrashLoopBackOff",
+                    message: Some(message),
+                };
             });
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -147,7 +160,10 @@ struct BackOff {
 
 impl BackOff {
     fn new(first: Duration) -> Self {
-        Self { first, next: Duration::ZERO }
+        Self {
+            first,
+            next: Duration::ZERO,
+        }
     }
 
     /// The pause after a run that lasted `ran`.
@@ -156,7 +172,11 @@ impl BackOff {
             self.next = Duration::ZERO;
         }
         let pause = self.next;
-        self.next = if pause.is_zero() { self.first } else { (pause * 2).min(LONGEST_PAUSE) };
+        self.next = if pause.is_zero() {
+            self.first
+        } else {
+            (pause * 2).min(LONGEST_PAUSE)
+        };
         pause
     }
 }
@@ -202,7 +222,11 @@ mod tests {
         let mut seconds = |ran| back_off.next(ran).as_secs();
         assert_eq!([(); 4].map(|()| seconds(Duration::ZERO)), [0, 1, 2, 4]);
         assert_eq!((0..9).map(|_| seconds(Duration::ZERO)).last(), Some(300));
-        assert_eq!(seconds(STEADY + Duration::from_secs(1)), 0, "a steady container begins anew");
+        assert_eq!(
+            seconds(STEADY + Duration::from_secs(1)),
+            0,
+            "a steady container begins anew"
+        );
     }
 
     #[test]

@@ -20,8 +20,13 @@ pub(super) struct Failed {
 
 impl Failed {
     fn new(title: &'static str, probe: &Probe) -> Self {
-        let seconds = probe.termination_grace_period_seconds.and_then(|seconds| u64::try_from(seconds).ok());
-        Self { title, grace: seconds.map(Duration::from_secs) }
+        let seconds = probe
+            .termination_grace_period_seconds
+            .and_then(|seconds| u64::try_from(seconds).ok());
+        Self {
+            title,
+            grace: seconds.map(Duration::from_secs),
+        }
     }
 }
 
@@ -73,7 +78,11 @@ impl Keeper {
             ticks.tick().await;
             let attempt = probe::attempt(probe, &self.container, &self.pod.ip.to_string(), &commands).await;
             if let Err(reason) = &attempt {
-                self.event(Severity::Warning, "Unhealthy", format!("{title} probe failed: {reason}"));
+                self.event(
+                    Severity::Warning,
+                    "Unhealthy",
+                    format!("{title} probe failed: {reason}"),
+                );
             }
             if let Some(reached) = counter.count(attempt.is_ok())
                 && decide(reached)

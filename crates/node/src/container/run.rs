@@ -1,6 +1,6 @@
 //! One run of a container, from its start to its end.
 
-use std::{fs, io, process::Stdio, sync::Arc, time::Duration};
+use std::{fs, io, sync::Arc, time::Duration};
 
 use k8s_openapi::{
     api::core::v1::ContainerStateTerminated, apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp,
@@ -9,7 +9,12 @@ use prefect_e2e_sandbox::{Report, container_command};
 use tokio::{process::Child, sync::watch};
 
 use super::{KILLED, Keeper, Logs, Running, configuration::Prepared};
-use crate::{event::Severity, log::ContainerLog, status::State};
+use crate::{
+    attach::{self, ProgramStreams},
+    event::Severity,
+    log::ContainerLog,
+    status::State,
+};
 
 /// How many bytes of a termination message the API takes.
 const MESSAGE_LIMIT: usize = 4096;
@@ -28,7 +33,8 @@ impl Keeper {
     pub(super) async fn run(&self, mut prepared: Prepared) -> ContainerStateTerminated {
         let started_at = Timestamp::now();
         let id = format!("prefect-e2e://{}", uuid::Uuid::new_v4().simple());
-        self.pod.change(self.name(), |progress| progress.container_id.clone_from(&id));
+        self.pod
+            .change(self.name(), |progress| progress.container_id.clone_from(&id));
         let ended = self.start_and_wait(&mut prepared, started_at).await;
         self.pod.running().remove(self.name());
         // the container's own files; its log stays
@@ -62,34 +68,38 @@ impl Keeper {
         if !written.is_empty() {
             return Some(String::from_utf8_lossy(&written[..written.len().min(MESSAGE_LIMIT)]).into_owned());
         }
-        let falls_back = self.container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
+        let falls_back =
+            self.container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
         let log = self.pod.logs().get(self.name()).map(|logs| logs.current.clone());
         log.filter(|_| falls_back && code != 0).map(|log| log.tail(80))
     }
 
     async fn start_and_wait(&self, prepared: &mut Prepared, started_at: Timestamp) -> io::Result<Ended> {
-        let mut command: tokio::process::Command =
-            container_command(&self.pod.node.executable, &prepared.spec_file).into();
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn()?;
+        let command = container_command(&self.pod.node.executable, &prepared.spec_file);
+        let mut started = attach::start(command, &self.container)?;
         let (end, ended) = watch::channel(false);
-        let log = self.begin_log(prepared, ended)?;
-        let readers = [
-            child.stdout.take().map(|stream| tokio::spawn(log.clone().keep(stream, "stdout"))),
-            child.stderr.take().map(|stream| tokio::spawn(log.keep(stream, "stderr"))),
-        ];
-        self.event(Severity::Normal, "Created", format!("Created container: {}", self.name()));
-        let outcome = match report(&mut child, prepared).await? {
+        let log = self.begin_log(prepared, ended.clone())?;
+        let outputs = std::mem::take(&mut started.outputs);
+        let readers: Vec<_> = outputs
+            .into_iter()
+            .map(|(stream, name)| tokio::spawn(log.clone().keep(stream, name)))
+            .collect();
+        self.event(
+            Severity::Normal,
+            "Created",
+            format!("Created container: {}", self.name()),
+        );
+        let outcome = match report(&mut started.child, prepared).await? {
             Report::Failed { reason } => {
-                child.wait().await?;
+                started.child.wait().await?;
                 Ended::NotStarted(reason)
             }
             Report::Started { pid } => {
-                self.tell_started(pid, prepared, started_at);
-                Ended::Exited(self.attend(&mut child, pid).await?)
+                self.tell_started(pid, prepared, started.streams(log, ended), started_at);
+                Ended::Exited(self.attend(&mut started.child, pid).await?)
             }
         };
-        for reader in readers.into_iter().flatten() {
+        for reader in readers {
             let _ = tokio::time::timeout(LAST_WORDS, reader).await;
         }
         end.send_replace(true);
@@ -100,21 +110,36 @@ impl Keeper {
         let log = ContainerLog::create(prepared.log.clone())?;
         let mut logs = self.pod.logs();
         let previous = logs.remove(self.name()).map(|logs| logs.current);
-        logs.insert(self.name().to_owned(), Logs { current: log.clone(), previous, ended });
+        logs.insert(
+            self.name().to_owned(),
+            Logs {
+                current: log.clone(),
+                previous,
+                ended,
+            },
+        );
         Ok(log)
     }
 
-    fn tell_started(&self, pid: i32, prepared: &Prepared, started_at: Timestamp) {
+    fn tell_started(&self, pid: i32, prepared: &Prepared, streams: ProgramStreams, started_at: Timestamp) {
         let running = Running {
             pid,
             env: prepared.spec.env.clone(),
             working_dir: prepared.spec.working_dir.clone(),
             identity: prepared.spec.identity.clone(),
+            streams,
         };
         self.pod.running().insert(self.name().to_owned(), running);
-        self.event(Severity::Normal, "Started", format!("Started container {}", self.name()));
+        self.event(
+            Severity::Normal,
+            "Started",
+            format!("Started container {}", self.name()),
+        );
         let container = &self.container;
-        let waits_for_hook = container.lifecycle.as_ref().is_some_and(|lifecycle| lifecycle.post_start.is_some());
+        let waits_for_hook = container
+            .lifecycle
+            .as_ref()
+            .is_some_and(|lifecycle| lifecycle.post_start.is_some());
         self.pod.change(self.name(), |progress| {
             progress.state = State::Running { since: started_at };
             progress.started = container.startup_probe.is_none() && !waits_for_hook;
@@ -134,7 +159,10 @@ async fn report(child: &mut Child, prepared: &mut Prepared) -> io::Result<Report
     match tokio::time::timeout(LAST_WORDS, prepared.report.next()).await {
         Ok(report) => report,
         Err(_) => Ok(Report::Failed {
-            reason: format!("its process ended with {} before it ran", exited.code().unwrap_or(KILLED)),
+            reason: format!(
+                "its process ended with {} before it ran",
+                exited.code().unwrap_or(KILLED)
+            ),
         }),
     }
 }

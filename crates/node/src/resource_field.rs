@@ -1,0 +1,101 @@
+//! The resources of a container as the downward API tells them: in whole multiples of a divisor.
+
+use k8s_openapi::{
+    api::core::v1::{Container, ResourceFieldSelector},
+    apimachinery::pkg::api::resource::Quantity,
+};
+
+use crate::machine;
+
+/// The suffixes of quantities and what they stand for, in thousandths.
+const UNITS: [(&str, i128); 14] = [
+    ("Ki", 1000 << 10),
+    ("Mi", 1000 << 20),
+    ("Gi", 1000 << 30),
+    ("Ti", 1000 << 40),
+    ("Pi", 1000 << 50),
+    ("Ei", 1000 << 60),
+    ("m", 1),
+    ("k", 1_000_000),
+    ("M", 1_000_000_000),
+    ("G", 1_000_000_000_000),
+    ("T", 1_000_000_000_000_000),
+    ("P", 1_000_000_000_000_000_000),
+    ("E", 1_000_000_000_000_000_000_000),
+    ("", 1000),
+];
+
+/// The value of `limits.cpu` and the like, rounded up; `None` when the selector names nothing known.
+///
+/// A limit that is not set is what the node has, a request that is not set is nothing, as the kubelet
+/// tells it.
+pub(crate) fn value(container: &Container, selector: &ResourceFieldSelector) -> Option<String> {
+    let resources = container.resources.clone().unwrap_or_default();
+    let (list, resource) = selector.resource.split_once('.')?;
+    let given = match list {
+        "limits" => resources
+            .limits
+            .unwrap_or_default()
+            .get(resource)
+            .cloned()
+            .or_else(|| machine::capacity().get(resource).cloned()),
+        "requests" => resources.requests.unwrap_or_default().get(resource).cloned(),
+        _ => return None,
+    };
+    let amount = given.map_or(Some(0), |quantity| thousandths(&quantity))?;
+    let divisor = selector
+        .divisor
+        .as_ref()
+        .and_then(thousandths)
+        .filter(|divisor| *divisor > 0)
+        .unwrap_or(1000);
+    Some(((amount + divisor - 1) / divisor).to_string())
+}
+
+fn thousandths(quantity: &Quantity) -> Option<i128> {
+    let text = quantity.0.trim();
+    let end = text
+        .find(|letter: char| letter.is_alphabetic())
+        .unwrap_or(text.len());
+    let (number, suffix) = text.split_at(end);
+    let (_, unit) = UNITS.iter().find(|(name, _)| *name == suffix)?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let scale = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+    Some(digits.checked_mul(*unit)? / scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[rstest]
+    #[case("limits.cpu", "0", "2")]
+    #[case("limits.cpu", "1m", "1500")]
+    #[case("limits.memory", "0", "67108864")]
+    #[case("limits.memory", "1Mi", "64")]
+    #[case("requests.cpu", "1m", "250")]
+    #[case("requests.memory", "1Mi", "0")]
+    fn resources_are_told_in_multiples(
+        #[case] resource: &str,
+        #[case] divisor: &str,
+        #[case] expected: &str,
+    ) {
+        let container = serde_json::from_value(json!({"name": "c", "resources": {
+            "limits": {"cpu": "1.5", "memory": "64Mi"}, "requests": {"cpu": "250m"},
+        }}))
+        .unwrap();
+        let selector = serde_json::from_value(json!({"resource": resource, "divisor": divisor})).unwrap();
+        assert_eq!(value(&container, &selector).unwrap(), expected);
+    }
+
+    #[test]
+    fn other_resources_are_not_known() {
+        let container = serde_json::from_value(json!({"name": "c"})).unwrap();
+        let selector = serde_json::from_value(json!({"resource": "cpu"})).unwrap();
+        assert_eq!(value(&container, &selector), None);
+    }
+}
