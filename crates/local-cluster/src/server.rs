@@ -95,7 +95,8 @@ async fn start(
     let tls = Tls { cert_pem: identity.cert_pem, key_pem: identity.key_pem };
     serve(&api, listener, &tls, &identity.token);
     let client = api.client();
-    tokio::spawn(prefect_e2e_controllers::run(client.clone(), Default::default()));
+    let options = prefect_e2e_controllers::Options { root_ca_pem: Some(tls.cert_pem.clone()) };
+    tokio::spawn(prefect_e2e_controllers::run(client.clone(), options));
     let node = Node::start(NodeOptions {
         name: NODE_NAME.to_owned(),
         client,
