@@ -193,13 +193,14 @@ impl Autoscalers {
         let Some(first) = metrics.first() else {
             return Vec::new();
         };
-        let (reason, why) = failure(first);
+        let (reason, why, context) = failure(first);
         let text = format!("the HPA was unable to compute the replica count: {why}");
         if !self.set(status, State::new("ScalingActive", false, &reason, &text)) {
             return Vec::new();
         }
         let count = metrics.len();
-        let computed = format!("invalid metrics ({count} invalid out of {count}), first error is: {why}");
+        let computed =
+            format!("invalid metrics ({count} invalid out of {count}), first error is: {context}{why}");
         let mut all = vec![news(true, "FailedComputeMetricsReplicas", computed)];
         if reason == "FailedGetResourceMetric" {
             all.insert(0, news(true, "FailedGetResourceMetric", why));
@@ -243,24 +244,27 @@ fn news(warning: bool, reason: &'static str, message: String) -> News<'static> {
     }
 }
 
-/// Why a metric cannot be had: the reason and the message.
-fn failure(metric: &MetricSpec) -> (String, String) {
+/// Why a metric cannot be had: the reason, the message, and what precedes it among other metrics.
+fn failure(metric: &MetricSpec) -> (String, String, String) {
     let of_resource = |name: &str, target: &MetricTarget| {
         let what = if target.average_utilization.is_some() {
             "utilization"
         } else {
-            "resource metric value"
+            "usage"
         };
-        format!("failed to get {name} {what}: unable to get metrics for resource {name}: {NO_METRICS}")
+        let why =
+            format!("failed to get {name} {what}: unable to get metrics for resource {name}: {NO_METRICS}");
+        (why, format!("failed to get {name} resource metric value: "))
     };
-    let why = match (&metric.resource, &metric.container_resource) {
+    let (why, context) = match (&metric.resource, &metric.container_resource) {
         (Some(source), _) => of_resource(&source.name, &source.target),
         (None, Some(source)) => of_resource(&source.name, &source.target),
         (None, None) => {
-            "unable to fetch metrics from custom metrics API: no custom metrics API registered".to_owned()
+            let why = "unable to fetch metrics from custom metrics API: no custom metrics API registered";
+            (why.to_owned(), String::new())
         }
     };
-    (format!("FailedGet{}Metric", metric.type_), why)
+    (format!("FailedGet{}Metric", metric.type_), why, context)
 }
 
 #[cfg(test)]

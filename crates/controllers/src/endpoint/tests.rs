@@ -91,7 +91,9 @@ async fn pods_with_other_numbers_for_a_named_port_have_slices_of_their_own() {
     for (name, port) in [("a", 8080), ("b", 9090)] {
         cluster.create::<Pod>(pod_named(name, "ready", port)).await;
     }
-    let slices = cluster.until(|slices| conditions(&own(slices)).len() == 2).await;
+    let slices = cluster
+        .until(|slices| own(slices).len() == 2 && conditions(&own(slices)).len() == 2)
+        .await;
     let mut ports: Vec<_> = own(&slices)
         .iter()
         .map(|slice| slice.ports.as_ref().unwrap()[0].port)
@@ -142,4 +144,26 @@ async fn endpoints_go_with_their_service_and_come_back_when_deleted() {
     cluster
         .until(|all: &[Endpoints]| all.iter().all(|one| one.name_any() != "web"))
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoints_written_by_hand_are_mirrored_for_a_service_without_a_selector() {
+    let cluster = TestCluster::start().await;
+    cluster
+        .create::<Service>(service(&json!({"selector": null})))
+        .await;
+    let endpoints = json!({
+        "metadata": {"name": "web"},
+        "subsets": [{"addresses": [{"ip": "192.0.2.7"}], "ports": [{"name": "http", "port": 5432}]}],
+    });
+    cluster.create::<Endpoints>(endpoints).await;
+    let slices = own(&cluster.until(|slices| !own(slices).is_empty()).await);
+    assert_eq!(slices[0].endpoints[0].addresses, ["192.0.2.7"]);
+    assert_eq!(slices[0].ports.as_ref().unwrap()[0].port, Some(5432));
+    cluster
+        .api::<Endpoints>()
+        .delete("web", &DeleteParams::default())
+        .await
+        .unwrap();
+    cluster.until(|slices| own(slices).is_empty()).await;
 }

@@ -30,7 +30,9 @@ use placement::Room;
 const NAME: &str = "default-scheduler";
 
 /// How long a claim may take to be bound before its pod is said to wait for it.
-const BINDING_TAKES_SECONDS: i64 = 1;
+///
+/// Times of the API are whole seconds: it is one at least.
+const BINDING_TAKES_SECONDS: i64 = 2;
 
 pub(crate) struct Scheduler {
     pub(crate) cluster: Cluster,
