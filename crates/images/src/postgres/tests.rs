@@ -337,6 +337,32 @@ async fn scripts_run_as_whom_the_chart_names() {
 }
 
 #[tokio::test]
+async fn an_administrator_without_password_runs_scripts_but_is_not_let_in_later() {
+    let Some(mut container) = bitnami(&[("POSTGRES_INITSCRIPTS_USERNAME", "postgres")]).await else {
+        return;
+    };
+    container.write(
+        "docker-entrypoint-initdb.d/1.sql",
+        "CREATE TABLE who AS SELECT current_user::text AS name; GRANT SELECT ON who TO prefect",
+    );
+    container.start();
+    assert!(
+        container
+            .log()
+            .contains("The user postgres, whom the scripts run as, has no password")
+    );
+    assert_eq!(
+        container.answer(PREFECT, PASSWORD, "SELECT name FROM who"),
+        "postgres"
+    );
+    assert!(
+        container
+            .refusal("user=postgres", "")
+            .contains("fe_sendauth: no password supplied")
+    );
+}
+
+#[tokio::test]
 async fn a_failed_script_ends_the_container() {
     let Some(container) = bitnami(&[]).await else {
         return;

@@ -191,6 +191,10 @@ prepare_access() { # METHOD
     write_access "$1"
 }
 
+require_passwords() {
+    if [ -n "$POSTGRESQL_PASSWORD" ]; then prepare_access md5; else prepare_access trust; fi
+}
+
 configure() {
     for given in "$POSTGRESQL_MOUNTED_CONF_DIR"/*; do
         [ ! -e "$given" ] || cp -fRL "$given" "$POSTGRESQL_CONF_DIR"
@@ -300,7 +304,7 @@ initialize() {
         fi
         stop
     fi
-    if [ -n "$POSTGRESQL_PASSWORD" ]; then prepare_access md5; else prepare_access trust; fi
+    require_passwords
 }
 
 # === the user's own scripts
@@ -314,6 +318,13 @@ run_script() { # FILE
     else
         sh "$1"
     fi
+}
+
+# Whether scripts run as the administrator, who has no password: Bitnami's image then refuses them, once its
+# server wants passwords.
+lacks_password() {
+    [ "$POSTGRESQL_INITSCRIPTS_USERNAME" = postgres ] && [ "$POSTGRESQL_USERNAME" != postgres ] &&
+        [ -z "$POSTGRESQL_POSTGRES_PASSWORD" ] && [ "$POSTGRESQL_INITSCRIPTS_PASSWORD" = "$POSTGRESQL_PASSWORD" ]
 }
 
 run_user_sql() {
@@ -341,6 +352,10 @@ run_scripts() {
     scripts "$POSTGRESQL_INITSCRIPTS_DIR" '*.sh' '*.sql' '*.sql.gz' >"$POSTGRESQL_TMP_DIR/scripts"
     if [ ! -s "$POSTGRESQL_TMP_DIR/scripts" ] || [ -f "$done_file" ]; then return 0; fi
     info "Loading user's custom files from $POSTGRESQL_INITSCRIPTS_DIR ..."
+    if lacks_password; then
+        warn "The user postgres, whom the scripts run as, has no password; this image lets it in, but Bitnami's may refuse: set POSTGRESQL_POSTGRES_PASSWORD and POSTGRESQL_INITSCRIPTS_PASSWORD"
+        prepare_access trust
+    fi
     start
     while read -r file; do
         case $file in
@@ -350,6 +365,7 @@ run_scripts() {
         esac
     done <"$POSTGRESQL_TMP_DIR/scripts"
     stop
+    require_passwords
     touch "$done_file"
 }
 
