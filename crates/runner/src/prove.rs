@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     check::{
         Broken, autoscaling, background_services, basic_auth, chain, database, filesystem, health, ingress, neighbour,
-        probes, replicas, settings, survival, ui,
+        probes, replicas, rollout, service, settings, survival, ui,
     },
     deploy::Place,
     deployment::Deployment,
@@ -281,6 +281,7 @@ impl Proving {
                 replicas::ready(deployment, exactly, patience, &progress).await
             })
             .await?;
+        steps.check("Service", |_| service::agrees(deployment)).await?;
         steps.check("health through the Service", |_| health::through_the_service(deployment)).await?;
         steps.check("health by port-forward", |_| health::by_port_forward(deployment)).await?;
         steps.check("health from a second pod", |_| neighbour::by_dns(deployment)).await?;
@@ -364,7 +365,7 @@ impl Proving {
         steps
             .check("rollout", |progress| {
                 let after = &after;
-                async move { crate::check::rollout::complete(after, patience, &progress).await }
+                async move { rollout::complete(after, patience, &progress).await }
             })
             .await?;
         steps

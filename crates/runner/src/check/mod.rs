@@ -12,6 +12,7 @@ pub(crate) mod neighbour;
 pub(crate) mod probes;
 pub(crate) mod replicas;
 pub(crate) mod rollout;
+pub(crate) mod service;
 pub(crate) mod settings;
 pub(crate) mod survival;
 pub(crate) mod ui;
