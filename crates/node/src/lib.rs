@@ -7,6 +7,7 @@ mod cpu;
 mod dns;
 mod environment;
 mod event;
+mod ingress;
 mod kubelet;
 mod log;
 mod machine;

@@ -11,7 +11,7 @@ use std::{
 use crate::{
     ImageSource, dns,
     event::Events,
-    machine,
+    ingress, machine,
     pod::{self, PodControl, RunningPod},
     service_proxy, volume,
 };
@@ -52,6 +52,9 @@ pub enum NodeError {
     /// The node could not be registered.
     #[error("cannot register the node")]
     Register(#[source] kube::Error),
+    /// Ingresses could not be routed.
+    #[error("cannot route Ingresses")]
+    Ingress(#[source] std::io::Error),
     /// The cluster's DNS could not be served.
     #[error("cannot serve DNS at {address}")]
     Dns {
@@ -110,6 +113,9 @@ impl Node {
                 address: dns::ADDRESS,
                 source,
             })?;
+        ingress::serve(options.client.clone())
+            .await
+            .map_err(NodeError::Ingress)?;
         tokio::spawn(service_proxy::run(options.client.clone()));
         register(&options.client, &options.name)
             .await

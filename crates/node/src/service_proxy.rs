@@ -96,12 +96,14 @@ fn wanted(services: &[Arc<Service>], slices: &[Arc<EndpointSlice>]) -> HashMap<S
     wanted
 }
 
-fn belongs(slice: &EndpointSlice, service: &Service) -> bool {
+/// Whether `slice` has endpoints of `service`.
+pub(crate) fn belongs(slice: &EndpointSlice, service: &Service) -> bool {
     slice.namespace() == service.namespace()
         && slice.labels().get("kubernetes.io/service-name") == service.metadata.name.as_ref()
 }
 
-fn ready(slice: &EndpointSlice, port_name: &str) -> Vec<SocketAddr> {
+/// The endpoints of a slice that are ready, with their number for a port of the Service.
+pub(crate) fn ready(slice: &EndpointSlice, port_name: &str) -> Vec<SocketAddr> {
     let mut ports = slice.ports.iter().flatten();
     let port = ports.find(|port| port.name.as_deref().unwrap_or_default() == port_name);
     let Some(port) = port.and_then(|port| u16::try_from(port.port?).ok()) else {

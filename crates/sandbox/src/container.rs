@@ -144,7 +144,7 @@ pub(crate) fn execute(
         .map(|(name, value)| text(format!("{name}={value}").as_ref()))
         .collect::<Result<Vec<_>, _>>()?;
     nix::sys::stat::umask(Mode::S_IWGRP | Mode::S_IWOTH);
-    process::unblock_signals()?;
+    process::reset_signals()?;
     execve(&text(path.as_os_str())?, &arguments, &variables).map_err(|errno| SandboxError::Program {
         program: program.to_owned(),
         reason: std::io::Error::from(errno).to_string(),

@@ -30,7 +30,7 @@ pub(crate) fn main(arguments: Vec<OsString>) -> i32 {
         let child = process::fork_into(|| {
             // a group of its own, so that signals can go to all of it
             let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
-            if process::unblock_signals().is_err() {
+            if process::reset_signals().is_err() {
                 return 1;
             }
             let error = Command::new(program).args(rest).exec();

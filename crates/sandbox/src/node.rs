@@ -10,6 +10,7 @@ use std::{
 
 use nix::{
     sched::{CloneFlags, unshare},
+    sys::stat::Mode,
     unistd::geteuid,
 };
 
@@ -128,6 +129,8 @@ fn make_namespaces() -> Result<(), SandboxError> {
 
 fn prepare() -> Result<NodeContext, SandboxError> {
     process::die_with_parent()?;
+    // what the node makes is for pods' users to read, whatever the user's own files are
+    nix::sys::stat::umask(Mode::S_IWGRP | Mode::S_IWOTH);
     nix::unistd::sethostname("prefect-e2e").trying(|| "cannot name the node".into())?;
     mount::make_private()?;
     mount::proc(Path::new("/proc"))?;

@@ -1,5 +1,5 @@
 //! Forking, signals and user namespaces of single-threaded processes.
-#![expect(unsafe_code, reason = "fork and terminals have no safe interface")]
+#![expect(unsafe_code, reason = "fork, signals and terminals have no safe interface")]
 
 use std::{
     fs, io,
@@ -10,7 +10,7 @@ use nix::{
     sched::{CloneFlags, unshare},
     sys::{
         prctl,
-        signal::{SigSet, Signal, kill},
+        signal::{SigHandler, SigSet, Signal, kill},
         wait::{WaitPidFlag, WaitStatus, waitpid},
     },
     unistd::{ForkResult, Pid, Uid, fork, getegid, geteuid},
@@ -98,8 +98,16 @@ fn reap(child: Pid, reap_all: bool) -> Result<Option<i32>, SandboxError> {
     }
 }
 
-/// Lets all signals through again, before another program is executed.
-pub(crate) fn unblock_signals() -> Result<(), SandboxError> {
+/// Gives all signals their usual effect again, before another program is executed: whoever started this
+/// one may have blocked or ignored some, as shells do for SIGINT in the background.
+pub(crate) fn reset_signals() -> Result<(), SandboxError> {
+    for signal in Signal::iterator() {
+        if !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
+            // SAFETY: no handler is installed that could run, only the default is put back.
+            unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }
+                .trying(|| format!("cannot reset {signal}"))?;
+        }
+    }
     SigSet::all()
         .thread_unblock()
         .trying(|| "cannot unblock signals".into())
