@@ -54,10 +54,14 @@ const OFFICIAL_SCRIPTS: [Script; 1] = [(
 /// What makes the images of one publisher.
 struct Flavour {
     scripts: &'static [Script],
+    /// The user of its processes; the group is root's.
     user: u32,
-    group: u32,
-    /// Directories that the user writes.
+    /// The user `postgres`.
+    account: u32,
+    /// Directories that the server's user writes.
     writable: &'static [&'static str],
+    /// The permissions of these directories.
+    mode: u32,
     /// The link to the directory of the programs.
     programs: &'static str,
     entrypoint: &'static str,
@@ -70,7 +74,8 @@ impl PostgresFlavour {
             Self::Bitnami => Flavour {
                 scripts: &BITNAMI_SCRIPTS,
                 user: 1001,
-                group: 0,
+                account: 1001,
+                mode: 0o775,
                 writable: &[
                     "bitnami/postgresql",
                     "docker-entrypoint-initdb.d",
@@ -87,13 +92,11 @@ impl PostgresFlavour {
             },
             Self::Official => Flavour {
                 scripts: &OFFICIAL_SCRIPTS,
-                user: 999,
-                group: 999,
-                writable: &[
-                    "docker-entrypoint-initdb.d",
-                    "var/lib/postgresql/data",
-                    "var/lib/postgresql",
-                ],
+                // its entry point takes the account
+                user: 0,
+                account: 999,
+                mode: 0o777,
+                writable: &["docker-entrypoint-initdb.d", "var/lib/postgresql"],
                 programs: "opt/postgresql/bin",
                 entrypoint: "/usr/local/bin/docker-entrypoint.sh",
                 command: "postgres",
@@ -169,13 +172,12 @@ fn finish(
 ) -> io::Result<Vec<HostLayer>> {
     let parts = flavour.parts();
     host::skeleton(root)?;
-    host::users(root, "postgres", parts.user, "/")?;
+    host::users(root, "postgres", parts.account, "/")?;
     // PostgreSQL wants a name for its user, whichever the pod says that is
     fs::set_permissions(root.join("etc/passwd"), fs::Permissions::from_mode(0o664))?;
     for directory in parts.writable {
         fs::create_dir_all(root.join(directory))?;
-        let mode = if parts.group == 0 { 0o775 } else { 0o777 };
-        fs::set_permissions(root.join(directory), fs::Permissions::from_mode(mode))?;
+        fs::set_permissions(root.join(directory), fs::Permissions::from_mode(parts.mode))?;
     }
     for (path, text) in parts.scripts {
         write_program(&root.join(path), text)?;
@@ -230,7 +232,7 @@ fn image(flavour: PostgresFlavour, layers: Vec<HostLayer>) -> Image {
         env,
         working_dir: "/".into(),
         user: parts.user,
-        group: parts.group,
+        group: 0,
         entrypoint: vec![parts.entrypoint.to_owned()],
         command: vec![parts.command.to_owned()],
     }

@@ -16,6 +16,17 @@ setting() {
     export "$1=${setting_text:-$2}"
 }
 
+# PostgreSQL refuses to run as root. On the node of an ordinary user there is one user alone, which then gets
+# another number.
+become_postgres() { # COMMAND...
+    mkdir -p "$PGDATA"
+    if setpriv --reuid=999 --regid=999 --clear-groups true 2>/dev/null; then
+        chown -R 999:999 "$PGDATA"
+        exec setpriv --reuid=999 --regid=999 --clear-groups -- "$0" "$@"
+    fi
+    exec unshare --user --map-user=999 --map-group=999 -- "$0" "$@"
+}
+
 is_server() { # whether the command starts a server, rather than telling of one
     [ "${1:-}" = postgres ] || return 1
     for argument in "$@"; do
@@ -81,10 +92,11 @@ if is_server "$@"; then
     setting POSTGRES_DB "$POSTGRES_USER"
     setting POSTGRES_INITDB_ARGS ''
     setting POSTGRES_HOST_AUTH_METHOD scram-sha-256
+    if [ "$(id -u)" = 0 ]; then become_postgres "$@"; fi
     # PostgreSQL wants a name for its user
     getent passwd "$(id -u)" >/dev/null || echo "user:x:$(id -u):$(id -g)::/:/bin/sh" >>/etc/passwd
     mkdir -p "$PGDATA"
-    chmod 700 "$PGDATA"
+    chmod 700 "$PGDATA" || true
     [ -s "$PGDATA/PG_VERSION" ] || prepare
     # the image's own default, where PostgreSQL's is localhost
     shift
