@@ -336,7 +336,7 @@ impl StepRecord {
 
     fn progressed(&mut self, message: &str, now: Timestamp) {
         let is_news = self.progress.last().is_none_or(|(_, last)| last != message);
-        if is_news && self.progress.len() < MOST_PROGRESS {
+        if is_news && !message.is_empty() && self.progress.len() < MOST_PROGRESS {
             self.progress.push((now, message.to_owned()));
         }
     }

@@ -18,6 +18,9 @@ use crate::{
     },
 };
 
+/// What is longer than this in columns has its place at the end, not in the line of a step.
+const LONGEST_REMARK: usize = 160;
+
 /// How the terminal is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -140,17 +143,17 @@ impl Terminal {
                 self.print(&self.paint.dim(format!("run {run}: {scenarios}, {jobs} at once")));
             }
             Happening::TargetReady {
-                target,
                 about,
                 kubernetes,
                 took,
+                ..
             } => {
-                let took = wording::duration(*took);
-                let line = format!(
-                    "{target}: {}; Kubernetes {kubernetes}, {took}",
-                    wording::one_line(about)
+                let (about, took) = (wording::one_line(about), wording::duration(*took));
+                self.print(
+                    &self
+                        .paint
+                        .dim(format!("{about}; Kubernetes {kubernetes}, ready after {took}")),
                 );
-                self.print(&self.paint.dim(line));
             }
             Happening::Image { message, done } if is_verbose || *done => {
                 self.print(&self.paint.dim(format!("image: {}", wording::one_line(message))));
@@ -209,6 +212,7 @@ impl Terminal {
     fn step_line(&self, step: &str, outcome: &Outcome, took: Duration) -> String {
         let mark = self.paint.outcome(outcome, wording::mark(outcome));
         let remark = wording::one_line(wording::remark(outcome));
+        let remark = console::truncate_str(&remark, LONGEST_REMARK, "…");
         let line = format!(
             "{mark} {step}  {}  {}",
             self.paint.dim(wording::duration(took)),
