@@ -45,7 +45,7 @@ fn the_scenarios_are_listed() {
 #[case(&["run", "--label", "nothing"], &["no scenario has the label \"nothing\"", "database"])]
 #[case(&["run", "nowhere/x.yaml"], &["cannot read nowhere/x.yaml"])]
 #[case(&["run", "--scenarios", "crates"], &["crates holds no scenario"])]
-#[case(&["run", "sqlite", "--patch", "nowhere.yaml"], &["cannot read the patches of nowhere.yaml"])]
+#[case(&["run", "sqlite", "--patch", "nowhere.yaml"], &["cannot read the patch nowhere.yaml"])]
 #[case(&["run", "sqlite", "--jobs", "many"], &["--jobs"])]
 #[case(&["run", "sqlite", "--shard", "3/2"], &["3/2"])]
 #[case(&["run", "sqlite", "--failed"], &["none of these scenarios failed"])]
@@ -112,5 +112,5 @@ fn a_machine_without_python_is_told_how_to_get_it() {
     }
     assert!(text.contains("no python3 is on the PATH"), "{text}");
     assert!(text.contains("apt install python3"), "{text}");
-    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(output.status.code(), Some(2), "{text}");
 }

@@ -19,7 +19,7 @@ use crate::{
     prefect,
     progress::PullProgress,
     python::Python,
-    reference::known,
+    reference::{Recipe, known},
     shell,
     tool::Tools,
 };
@@ -81,6 +81,12 @@ impl ImageStore {
     pub fn guarded_by(mut self, program: PathBuf) -> Self {
         self.tools.guard = Some(program);
         self
+    }
+
+    /// Whether a recipe makes `reference`.
+    #[must_use]
+    pub fn knows(reference: &str) -> bool {
+        Recipe::parse(reference).is_some()
     }
 
     /// The references that can be pulled, for people.

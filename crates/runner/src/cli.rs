@@ -6,7 +6,11 @@ use clap::{Parser, Subcommand};
 use miette::{IntoDiagnostic as _, WrapErr as _};
 use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 
-use crate::{cluster_command::ClusterCommand, exit_code, list_command::ListCommand, run_command::RunCommand};
+use crate::{
+    cluster_command::ClusterCommand, diff_command::DiffCommand, exit_code, list_command::ListCommand,
+    render_command::RenderCommand, run_command::RunCommand, schema_command::SchemaCommand,
+    values_command::ValuesCommand,
+};
 
 /// Deploys the prefect-server chart's values and proves that the deployment does what they promise.
 ///
@@ -25,6 +29,14 @@ enum Command {
     Run(Box<RunCommand>),
     /// List the scenarios
     List(ListCommand),
+    /// Print the objects that values become
+    Render(Box<RenderCommand>),
+    /// Show where the renderer and a real chart part
+    Diff(Box<DiffCommand>),
+    /// Print the chart's values and what they mean
+    Values(ValuesCommand),
+    /// Print a JSON schema, for editors and validators
+    Schema(SchemaCommand),
     /// The embedded cluster on its own, to look at with kubectl
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -54,6 +66,10 @@ impl Command {
         match self {
             Self::Run(command) => command.run().await,
             Self::List(command) => command.run().map(|()| exit_code::PASSED),
+            Self::Render(command) => command.run().map(|()| exit_code::PASSED),
+            Self::Diff(command) => command.run(),
+            Self::Values(command) => command.run().map(|()| exit_code::PASSED),
+            Self::Schema(command) => command.run().map(|()| exit_code::PASSED),
             Self::Cluster(command) => command.run().await.map(|()| exit_code::PASSED),
         }
     }

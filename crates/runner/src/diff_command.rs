@@ -31,10 +31,7 @@ impl DiffCommand {
         let release = self.release.release();
         let values = self.values.layers()?.values().into_diagnostic()?;
         let rendered = render(&release, &values).into_diagnostic()?;
-        let chart = Chart {
-            reference: &self.chart,
-            version: self.chart_version.as_deref(),
-        };
+        let chart = Chart { reference: self.chart.clone(), version: self.chart_version.clone() };
         let differences = compare(&rendered, &chart.template(&release, &self.values)?);
         let mut last = "";
         for difference in &differences {

@@ -19,6 +19,8 @@ use crate::{
     deployment::Deployment,
     diagnosis::Diagnosis,
     external_database::ExternalDatabase,
+    helm::Chart,
+    image::{self, ImageReplacement},
     event::{Happening, Verdict},
     prefect::Prefect,
     step::{Progress, StepFailed, Steps},
@@ -32,15 +34,26 @@ pub struct ProveOptions {
     pub patience: Duration,
     /// Leave the namespaces when the scenarios have ended.
     pub keep: bool,
+    /// A chart that helm renders instead of the renderer.
+    pub chart: Option<Chart>,
     /// Changes of the rendered objects.
     pub patches: Patches,
+    /// Replacements of image references, for mirrors and registries without a way out.
+    pub images: Vec<ImageReplacement>,
     /// Somebody else's namespace to deploy into; each scenario has its own if `None`.
     pub namespace: Option<String>,
 }
 
 impl Default for ProveOptions {
     fn default() -> Self {
-        Self { patience: Duration::from_secs(180), keep: false, patches: Patches::default(), namespace: None }
+        Self {
+            patience: Duration::from_secs(180),
+            keep: false,
+            chart: None,
+            patches: Patches::default(),
+            images: Vec::new(),
+            namespace: None,
+        }
     }
 }
 
@@ -55,6 +68,14 @@ pub(crate) struct Proving {
     pub(crate) stop: CancellationToken,
 }
 
+/// How a scenario ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) verdict: Verdict,
+    /// It failed because the machine lacks what is needed: nothing was proven either way.
+    pub(crate) unusable: bool,
+}
+
 /// What a deployment has made that must be removed again.
 #[derive(Default)]
 struct Made {
@@ -67,7 +88,7 @@ struct Made {
 
 impl Proving {
     /// Proves the scenario and removes what it made.
-    pub(crate) async fn prove(self) -> Verdict {
+    pub(crate) async fn prove(self) -> Ended {
         let begin = Instant::now();
         let place = self.place();
         let refusal = matches!(self.scenario.file.expect, Expectation::Refused(_));
@@ -82,14 +103,15 @@ impl Proving {
         };
         let mut verdict = match outcome {
             Some(Ok(())) => Verdict::Passed,
-            Some(Err(StepFailed)) => Verdict::Failed,
+            Some(Err(_)) => Verdict::Failed,
             None => Verdict::Skipped,
         };
+        let unusable = matches!(outcome, Some(Err(StepFailed { of_the_environment: true })));
         if self.leave(&place, made).await.is_err() && verdict == Verdict::Passed {
             verdict = Verdict::Failed;
         }
         self.steps.publish(Happening::ScenarioEnded { verdict, took: begin.elapsed() });
-        verdict
+        Ended { verdict, unusable }
     }
 
     fn place(&self) -> Place {
@@ -135,16 +157,24 @@ impl Proving {
                 .map_err(|error| broken(&error))?;
         }
         self.learn_secrets(all.user_values());
-        let values = all.values().map_err(|error| broken(&error))?;
         let release = Release {
             name: self.scenario.release().to_owned(),
             namespace: namespace.to_owned(),
             kube_version: self.kube_version,
         };
-        let objects = render(&release, &values).map_err(|error| broken(&error))?;
+        let (values, objects) = match &self.options.chart {
+            Some(chart) => {
+                let objects = tokio::task::block_in_place(|| chart.template_values(&release, all.user_values()));
+                (over_defaults(all.user_values())?, objects.map_err(|error| broken(&error))?)
+            }
+            None => {
+                let values = all.values().map_err(|error| broken(&error))?;
+                let objects = render(&release, &values).map_err(|error| broken(&error))?;
+                (serde_json::to_value(&values).map_err(|error| broken(&error))?, objects)
+            }
+        };
         let objects = self.options.patches.apply(objects).map_err(|error| broken(&error))?;
-        let values = serde_json::to_value(&values).map_err(|error| broken(&error))?;
-        Ok((values, objects))
+        Ok((values, image::replace(objects, &self.options.images)))
     }
 
     /// Hides the passwords of the values from all outputs. The chart's own defaults are no secrets.
@@ -200,8 +230,29 @@ impl Proving {
             })
             .await?;
         made.objects.clone_from(&objects);
+        self.make_images(&objects).await?;
         self.apply("deploy", place, &objects, &[]).await?;
         Ok(self.deployment(place, values, objects))
+    }
+
+    /// Makes the images on targets that have no registry, so that what this machine lacks is told as
+    /// such and not as a failed deployment.
+    async fn make_images(&self, objects: &[Object]) -> Result<(), StepFailed> {
+        let missing = self.target.missing_images(&image::references(objects));
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.steps
+            .make("images", |()| missing.join(", "), |_| async {
+                for reference in &missing {
+                    self.target
+                        .make_image(reference)
+                        .await
+                        .map_err(|error| Broken::new(chain(&error)).of_the_environment())?;
+                }
+                Ok(())
+            })
+            .await
     }
 
     fn deployment(&self, place: &Place, values: Value, objects: Vec<Object>) -> Deployment {
@@ -360,6 +411,7 @@ impl Proving {
             })
             .await?;
         made.objects.extend(objects.iter().cloned());
+        self.make_images(&objects).await?;
         self.apply("roll out the upgrade", &place, &objects, &before.objects).await?;
         let after = self.deployment(&place, values, objects);
         steps
@@ -436,6 +488,14 @@ async fn fails_because(
     Err(Broken::new("the deployment is not healthy, but not for the reason that the scenario names")
         .expected(reason, found)
         .details(diagnosis.details()))
+}
+
+/// The values in effect in a chart that may have more keys than the renderer knows.
+fn over_defaults(user: &Value) -> Result<Value, Broken> {
+    let defaults = serde_json::to_value(prefect_e2e_renderer::Values::default());
+    let mut values = defaults.map_err(|error| Broken::new(error.to_string()))?;
+    json_patch::merge(&mut values, user);
+    Ok(values)
 }
 
 /// The objects as YAML, the contents of Secrets left out.

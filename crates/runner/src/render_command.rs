@@ -45,10 +45,7 @@ impl RenderCommand {
         let mut notice = None;
         let objects = match &self.chart {
             Some(reference) => {
-                let chart = Chart {
-                    reference,
-                    version: self.chart_version.as_deref(),
-                };
+                let chart = Chart { reference: reference.clone(), version: self.chart_version.clone() };
                 chart.template(&release, &self.values)?
             }
             None => {

@@ -46,6 +46,8 @@ pub struct Summary {
     pub failed: Vec<String>,
     /// They were not run, or broken off.
     pub skipped: Vec<String>,
+    /// One failed because the machine lacks what is needed.
+    pub unusable: bool,
 }
 
 /// The number of scenarios that run at once by default: they wait for their servers' boots, which are
@@ -61,7 +63,7 @@ pub fn default_jobs() -> usize {
 
 /// A name for a run that no other has.
 #[must_use]
-pub fn run_id() -> String {
+pub(crate) fn run_id() -> String {
     let id = uuid::Uuid::new_v4().simple().to_string();
     id[..6].to_owned()
 }
@@ -219,7 +221,11 @@ impl Batch {
             steps: Steps::new(self.events.clone(), &scenario.name, rerun),
             stop: self.stop.clone(),
         };
-        proving.prove().await
+        let ended = proving.prove().await;
+        if ended.unusable {
+            self.summary.lock().await.unusable = true;
+        }
+        ended.verdict
     }
 
     /// What became of the scenarios; those never begun count as skipped.

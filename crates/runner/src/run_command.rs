@@ -3,17 +3,19 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
-use miette::{IntoDiagnostic as _, WrapErr as _, miette};
+use miette::{IntoDiagnostic as _, miette};
 use prefect_e2e_local_cluster::StateDir;
-use prefect_e2e_renderer::patch::Patches;
 use prefect_e2e_scenarios::Scenario;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     event::{Events, Sink},
     exit_code,
+    helm::Chart,
     history::{History, Shard},
+    image::ImageReplacement,
     prove::ProveOptions,
+    render_command::read_patches,
     run::{self, RunOptions},
     scenario_args::ScenarioArgs,
     secrecy::Secrets,
@@ -75,6 +77,15 @@ pub(crate) struct RunCommand {
     /// Write a report of one HTML page, index.html, that needs no network
     #[arg(long, value_name = "DIR")]
     html: Option<PathBuf>,
+    /// Deploy this chart, rendered by helm: a directory, an archive, repository/name or oci://…
+    #[arg(long, value_name = "PATH")]
+    chart: Option<String>,
+    /// Version of the chart
+    #[arg(long, value_name = "VERSION", requires = "chart")]
+    chart_version: Option<String>,
+    /// Replace the begin of image references, for mirrors and air-gapped registries; repeat it
+    #[arg(long, value_name = "FROM=TO")]
+    image: Vec<ImageReplacement>,
     /// Change the rendered objects: RFC 6902 or merge patches selected by kind and name
     #[arg(long, value_name = "FILE")]
     patch: Vec<PathBuf>,
@@ -112,6 +123,8 @@ impl RunCommand {
         let summary = summary.into_diagnostic()?;
         Ok(if stop.is_cancelled() {
             exit_code::INTERRUPTED
+        } else if summary.unusable {
+            exit_code::UNUSABLE
         } else if summary.failed.is_empty() {
             exit_code::PASSED
         } else {
@@ -138,20 +151,15 @@ impl RunCommand {
     }
 
     fn options(&self, history: &History, scenarios: &[Scenario]) -> miette::Result<RunOptions> {
-        let mut patches = Patches::default();
-        for path in &self.patch {
-            let text = std::fs::read_to_string(path)
-                .into_diagnostic()
-                .wrap_err_with(|| format!("cannot read the patches of {}", path.display()))?;
-            patches.add(&path.display().to_string(), &text).into_diagnostic()?;
-        }
         let jobs = if self.namespace.is_some() { 1 } else { self.jobs.unwrap_or_else(run::default_jobs) };
         Ok(RunOptions {
             jobs,
             prove: ProveOptions {
                 patience: Duration::from_secs(self.timeout),
                 keep: self.keep,
-                patches,
+                chart: self.chart.clone().map(|reference| Chart { reference, version: self.chart_version.clone() }),
+                patches: read_patches(&self.patch)?,
+                images: self.image.clone(),
                 namespace: self.namespace.clone(),
             },
             fail_fast: self.fail_fast,
@@ -173,6 +181,12 @@ impl RunCommand {
         }
         if let Some(context) = &self.context {
             words.push(format!("--context {context}"));
+        }
+        if let Some(chart) = &self.chart {
+            words.push(format!("--chart {chart}"));
+        }
+        if let Some(version) = &self.chart_version {
+            words.push(format!("--chart-version {version}"));
         }
         words.extend(self.patch.iter().map(|path| format!("--patch {}", path.display())));
         words.iter().map(|word| format!(" {word}")).collect()

@@ -73,7 +73,7 @@ impl Suite {
             steps: Steps::new(events, &scenario.name, format!("prefect-e2e run {}", scenario.name)),
             stop: CancellationToken::new(),
         };
-        let verdict = proving.prove().await;
+        let verdict = proving.prove().await.verdict;
         let steps = std::mem::take(&mut *recorder.0.lock().unwrap_or_else(PoisonError::into_inner));
         Proven { verdict, steps }
     }

@@ -23,6 +23,7 @@ use crate::event::{Detail, Failure};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Broken {
     failure: Box<Failure>,
+    of_the_environment: bool,
 }
 
 /// What a check saw, in a line.
@@ -40,7 +41,10 @@ impl Broken {
     /// Broken for this cause.
     #[must_use]
     pub(crate) fn new(cause: impl Into<String>) -> Self {
-        Self { failure: Box::new(Failure { cause: cause.into(), ..Failure::default() }) }
+        Self {
+            failure: Box::new(Failure { cause: cause.into(), ..Failure::default() }),
+            of_the_environment: false,
+        }
     }
 
     /// The cluster's API did not do what `action` names.
@@ -85,8 +89,14 @@ impl Broken {
         &self.failure.cause
     }
 
-    pub(crate) fn has_details(&self) -> bool {
-        !self.failure.details.is_empty()
+    /// Says that the machine lacks what is needed, and the deployment is not to blame.
+    pub(crate) fn of_the_environment(mut self) -> Self {
+        self.of_the_environment = true;
+        self
+    }
+
+    pub(crate) fn is_of_the_environment(&self) -> bool {
+        self.of_the_environment
     }
 
     pub(crate) fn into_failure(self, rerun: String) -> Failure {
