@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::yaml::YamlError;
+
 /// Where a setting comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -31,7 +33,7 @@ pub enum ValuesError {
         place: Place,
         /// What the parser says
         #[source]
-        source: Box<serde_saphyr::Error>,
+        source: YamlError,
     },
     /// A layer that is not a mapping of keys
     #[error("{place}: the top level is {found}, allowed is a mapping of the chart's keys")]
@@ -119,6 +121,14 @@ fn suggestion(nearest: Option<&str>, known: &[String]) -> String {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RenderError {
+    /// A name that helm does not take for a release
+    #[error(
+        "the release's name is `{name}`, allowed are at most 53 lower-case letters, digits, dashes and dots, with a letter or digit at both ends"
+    )]
+    ReleaseName {
+        /// The name found
+        name: String,
+    },
     /// A part of the database's connection string is missing
     #[error("`{key}` is required to write the connection string of the database")]
     Required {
@@ -154,7 +164,7 @@ pub enum RenderError {
         key: String,
         /// What the parser says
         #[source]
-        source: Box<serde_saphyr::Error>,
+        source: YamlError,
     },
     /// A value of a form that the chart's templates fail on
     #[error("`{key}` {problem}")]

@@ -55,12 +55,12 @@ impl Layers {
     /// # Errors
     /// When the text is not YAML or not a mapping; `origin`, the file's path, is named.
     pub fn file(&mut self, origin: &str, text: &str) -> Result<(), ValuesError> {
-        let value = yaml::read(text).map_err(|error| ValuesError::Yaml {
+        let value = yaml::read(text).map_err(|source| ValuesError::Yaml {
             place: Place {
                 origin: origin.to_owned(),
-                position: error.location().map(|place| (place.line(), place.column())),
+                position: source.position(),
             },
-            source: Box::new(error),
+            source,
         })?;
         self.lay(origin, Some(text), value)
     }
@@ -260,7 +260,7 @@ fn merge(below: &mut Value, above: &Value) {
 }
 
 /// Fills `user` with `defaults`, as helm coalesces a chart's values: a null deletes the default.
-fn fill(user: &mut Map<String, Value>, defaults: &Map<String, Value>) {
+pub(crate) fn fill(user: &mut Map<String, Value>, defaults: &Map<String, Value>) {
     for (key, default) in defaults {
         match user.get_mut(key) {
             None => {
@@ -360,7 +360,7 @@ mod tests {
             .expect_err("a refusal");
         assert_eq!(
             error.to_string(),
-            "0.yaml:1:23: `server.autoscaling` is missing: the chart reads it and its default was deleted"
+            "0.yaml:1:10: `server.autoscaling` is missing: the chart reads it and its default was deleted"
         );
     }
 
@@ -370,7 +370,7 @@ mod tests {
         let error = layers.values().expect_err("a refusal");
         assert_eq!(
             error.to_string(),
-            "1.yaml:2:17: `server.replicaCount` is the text `many`, allowed is a whole number"
+            "1.yaml:2:3: `server.replicaCount` is the text `many`, allowed is a whole number"
         );
         layers.set("server.replicaCount=lots").expect("an expression");
         let error = layers.values().expect_err("a refusal");

@@ -13,6 +13,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(test)]
+mod against_helm;
 mod chart;
 mod check;
 mod documentation;
@@ -39,3 +41,4 @@ pub use output::{StreamError, from_yaml, to_yaml};
 pub use release::{KubeVersion, KubeVersionError, Release};
 pub use schema::values_schema;
 pub use values::Values;
+pub use yaml::YamlError;

@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::{object::Object, yaml};
+use crate::{
+    object::Object,
+    yaml::{self, YamlError},
+};
 
 /// The objects as a YAML stream that `kubectl` and helm read back the same: texts that look like
 /// numbers or booleans are quoted.
@@ -26,14 +29,14 @@ pub fn to_yaml(objects: &[Object]) -> String {
 /// A stream that is not YAML.
 #[derive(Debug, thiserror::Error)]
 #[error("the stream of objects is not valid YAML")]
-pub struct StreamError(#[source] Box<serde_saphyr::Error>);
+pub struct StreamError(#[source] YamlError);
 
 /// The objects of a YAML stream, as `helm template` prints it. Empty documents are passed over.
 ///
 /// # Errors
 /// When the text is not YAML.
 pub fn from_yaml(stream: &str) -> Result<Vec<Object>, StreamError> {
-    let documents = yaml::read_stream(stream).map_err(|error| StreamError(Box::new(error)))?;
+    let documents = yaml::read_stream(stream).map_err(StreamError)?;
     Ok(documents
         .into_iter()
         .filter(|document| *document != Value::Null)

@@ -4,7 +4,12 @@ use json_patch::{Patch as Operations, merge};
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use crate::{check::nearest, error::Place, object::Object, yaml};
+use crate::{
+    check::nearest,
+    error::Place,
+    object::Object,
+    yaml::{self, YamlError},
+};
 
 /// Patches in the order in which they apply.
 ///
@@ -41,7 +46,7 @@ pub enum PatchError {
         place: Place,
         /// What the parser says
         #[source]
-        source: Box<serde_saphyr::Error>,
+        source: YamlError,
     },
     /// A document that is no patch
     #[error("{origin}, patch {number}: {problem}")]
@@ -134,12 +139,12 @@ impl Patches {
     /// # Errors
     /// When the text is not YAML, or a document is no patch; `origin`, the file's path, is named.
     pub fn add(&mut self, origin: &str, text: &str) -> Result<(), PatchError> {
-        let documents = yaml::read_stream(text).map_err(|error| PatchError::Yaml {
+        let documents = yaml::read_stream(text).map_err(|source| PatchError::Yaml {
             place: Place {
                 origin: origin.to_owned(),
-                position: error.location().map(|place| (place.line(), place.column())),
+                position: source.position(),
             },
-            source: Box::new(error),
+            source,
         })?;
         let mut written = Vec::new();
         for document in documents {

@@ -9,7 +9,9 @@ use serde::{
     de::{self, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Number, Value};
-use serde_saphyr::{Options, Spanned, options::DuplicateKeyPolicy};
+use serde_saphyr::{
+    MessageFormatter as _, Options, Spanned, UserMessageFormatter, options::DuplicateKeyPolicy,
+};
 
 fn options() -> Options {
     serde_saphyr::options! { legacy_octal_numbers: true }
@@ -20,41 +22,77 @@ fn options_for_rendered() -> Options {
     serde_saphyr::options! { legacy_octal_numbers: true, duplicate_keys: DuplicateKeyPolicy::LastWins }
 }
 
+/// A text that is not YAML, or not YAML that JSON can express.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub struct YamlError {
+    problem: String,
+    position: Option<(u64, u64)>,
+}
+
+impl YamlError {
+    /// Line and column, both from 1, where the text breaks.
+    #[must_use]
+    pub fn position(&self) -> Option<(u64, u64)> {
+        self.position
+    }
+}
+
+impl From<serde_saphyr::Error> for YamlError {
+    fn from(error: serde_saphyr::Error) -> Self {
+        Self {
+            problem: UserMessageFormatter
+                .format_message(error.without_snippet())
+                .into_owned(),
+            position: error.location().map(|place| (place.line(), place.column())),
+        }
+    }
+}
+
 /// Reads one document; an empty one is null.
-pub(crate) fn read(text: &str) -> Result<Value, serde_saphyr::Error> {
+pub(crate) fn read(text: &str) -> Result<Value, YamlError> {
+    read_with(text, options())
+}
+
+fn read_with(text: &str, options: Options) -> Result<Value, YamlError> {
     if text.trim().is_empty() {
         return Ok(Value::Null);
     }
-    let Node(value) = serde_saphyr::from_str_with_options(text, options())?;
+    let Node(value) = serde_saphyr::from_str_with_options(text, options)?;
     Ok(value)
 }
 
 /// Reads one document that a template wrote; an empty one is null.
-pub(crate) fn read_rendered(text: &str) -> Result<Value, serde_saphyr::Error> {
-    if text.trim().is_empty() {
-        return Ok(Value::Null);
-    }
-    let Node(value) = serde_saphyr::from_str_with_options(text, options_for_rendered())?;
-    Ok(value)
+pub(crate) fn read_rendered(text: &str) -> Result<Value, YamlError> {
+    read_with(text, options_for_rendered())
 }
 
 /// Reads all documents of a stream.
-pub(crate) fn read_stream(text: &str) -> Result<Vec<Value>, serde_saphyr::Error> {
+pub(crate) fn read_stream(text: &str) -> Result<Vec<Value>, YamlError> {
     let documents: Vec<Node> = serde_saphyr::from_multiple_with_options(text, options_for_rendered())?;
     Ok(documents.into_iter().map(|Node(value)| value).collect())
 }
 
-/// Line and column, from 1, of the value at a path of keys and positions.
+/// Line and column, from 1, of what stands at a path of keys and positions: an entry's key, an item's
+/// beginning.
 pub(crate) fn locate(text: &str, path: &[String]) -> Option<(u64, u64)> {
-    let mut place: Spanned<PlacedNode> = serde_saphyr::from_str_with_options(text, options()).ok()?;
+    let document: Spanned<PlacedNode> = serde_saphyr::from_str_with_options(text, options()).ok()?;
+    let mut place = document.referenced;
+    let mut node = document.value;
     for step in path {
-        place = match place.value {
-            PlacedNode::Map(entries) => entries.into_iter().find(|(key, _)| key == step)?.1,
-            PlacedNode::Sequence(items) => items.into_iter().nth(step.parse().ok()?)?,
+        (place, node) = match node {
+            PlacedNode::Map(entries) => {
+                let (key, value) = entries.into_iter().find(|(key, _)| key.value.0 == *step)?;
+                (key.referenced, value)
+            }
+            PlacedNode::Sequence(items) => {
+                let item = items.into_iter().nth(step.parse().ok()?)?;
+                (item.referenced, item.value)
+            }
             PlacedNode::Scalar => return None,
         };
     }
-    Some((place.referenced.line(), place.referenced.column()))
+    Some((place.line(), place.column()))
 }
 
 /// A number as JSON has it: whole numbers without a fraction, as Go's encoder writes them.
@@ -160,7 +198,7 @@ impl<'de> Deserialize<'de> for Key {
 enum PlacedNode {
     Scalar,
     Sequence(Vec<Spanned<PlacedNode>>),
-    Map(Vec<(String, Spanned<PlacedNode>)>),
+    Map(Vec<(Spanned<Key>, PlacedNode)>),
 }
 
 impl<'de> Deserialize<'de> for PlacedNode {
@@ -216,7 +254,7 @@ impl<'de> Visitor<'de> for PlacedVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<PlacedNode, A::Error> {
         let mut list = Vec::new();
-        while let Some(Key(key)) = entries.next_key()? {
+        while let Some(key) = entries.next_key()? {
             list.push((key, entries.next_value()?));
         }
         Ok(PlacedNode::Map(list))
@@ -258,18 +296,17 @@ mod tests {
     #[test]
     fn a_duplicate_key_is_refused_with_its_place() {
         let error = read("a: 1\nb: 2\na: 3\n").expect_err("a duplicate");
-        assert_eq!(
-            error.location().map(|place| (place.line(), place.column())),
-            Some((3, 1))
-        );
+        assert_eq!(error.position(), Some((3, 1)));
+        assert_eq!(error.to_string(), "duplicate mapping key `a` is not allowed here");
     }
 
     #[test]
     fn values_are_located() {
         let text = "server:\n  env:\n    - name: A\n      value: b\n";
         let path = ["server", "env", "0", "value"].map(str::to_owned);
-        assert_eq!(locate(text, &path), Some((4, 14)));
-        assert_eq!(locate(text, &path[..1]), Some((2, 3)));
+        assert_eq!(locate(text, &path), Some((4, 7)));
+        assert_eq!(locate(text, &path[..3]), Some((3, 7)));
+        assert_eq!(locate(text, &path[..1]), Some((1, 1)));
         assert_eq!(locate(text, &["client".to_owned()]), None);
     }
 }

@@ -8,7 +8,9 @@ use miette::IntoDiagnostic as _;
 use prefect_e2e_renderer::{Object, render};
 use serde_json::Value;
 
-use crate::{exit_code, helm::Chart, release_args::ReleaseArgs, values_args::ValuesArgs};
+use crate::{
+    exit_code, helm::Chart, release_args::ReleaseArgs, stdout::print, values_args::ValuesArgs,
+};
 
 /// What to compare. Exits with 1 when there are differences.
 #[derive(Debug, Args)]
@@ -33,23 +35,7 @@ impl DiffCommand {
         let rendered = render(&release, &values).into_diagnostic()?;
         let chart = Chart { reference: self.chart.clone(), version: self.chart_version.clone() };
         let differences = compare(&rendered, &chart.template(&release, &self.values)?);
-        let mut last = "";
-        for difference in &differences {
-            if difference.object != last {
-                println!("{}", style(&difference.object).bold());
-                last = &difference.object;
-            }
-            println!("  {}", difference.path);
-            let side = |value: &Option<Value>| value.as_ref().map_or("absent".to_owned(), Value::to_string);
-            println!(
-                "    {}",
-                style(format!("- renderer: {}", side(&difference.renderer))).red()
-            );
-            println!(
-                "    {}",
-                style(format!("+ chart:    {}", side(&difference.chart))).green()
-            );
-        }
+        print(&describe(&differences))?;
         if differences.is_empty() {
             eprintln!(
                 "the renderer and {} agree on {} objects",
@@ -61,6 +47,23 @@ impl DiffCommand {
         eprintln!("{} differences", differences.len());
         Ok(exit_code::FAILED)
     }
+}
+
+/// The differences for people, coloured where the terminal has colours.
+fn describe(differences: &[Difference]) -> String {
+    let side = |value: &Option<Value>| value.as_ref().map_or("absent".to_owned(), Value::to_string);
+    let mut text = String::new();
+    let mut last = "";
+    for difference in differences {
+        if difference.object != last {
+            text.push_str(&format!("{}\n", style(&difference.object).bold()));
+            last = &difference.object;
+        }
+        let renderer = style(format!("- renderer: {}", side(&difference.renderer))).red();
+        let chart = style(format!("+ chart:    {}", side(&difference.chart))).green();
+        text.push_str(&format!("  {}\n    {renderer}\n    {chart}\n", difference.path));
+    }
+    text
 }
 
 /// A place at which the two disagree.

@@ -9,7 +9,7 @@ use clap::Args;
 use miette::{IntoDiagnostic as _, WrapErr as _, miette};
 use prefect_e2e_renderer::{Object, notes, patch::Patches, render, to_yaml};
 
-use crate::{helm::Chart, release_args::ReleaseArgs, values_args::ValuesArgs};
+use crate::{helm::Chart, release_args::ReleaseArgs, stdout::print, values_args::ValuesArgs};
 
 /// What to render, and where to put it.
 #[derive(Debug, Args)]
@@ -58,14 +58,15 @@ impl RenderCommand {
         };
         let objects = read_patches(&self.patch)?.apply(objects).into_diagnostic()?;
         let objects = choose(objects, &self.show_only)?;
-        match &self.output_dir {
+        let mut output = match &self.output_dir {
             Some(directory) => write_files(directory, &objects)?,
-            None => print!("{}", to_yaml(&objects)),
-        }
+            None => to_yaml(&objects),
+        };
         for line in notice.as_deref().unwrap_or_default().lines() {
-            println!("{}", format!("# {line}").trim_end());
+            output.push_str(format!("# {line}").trim_end());
+            output.push('\n');
         }
-        Ok(())
+        print(&output)
     }
 }
 
@@ -115,19 +116,17 @@ fn is(object: &Object, wanted: &str) -> bool {
     object.kind().eq_ignore_ascii_case(kind) && name.is_none_or(|name| object.name() == name)
 }
 
-fn write_files(directory: &Path, objects: &[Object]) -> miette::Result<()> {
+/// Writes a file for each object, and gives their paths, a line each.
+fn write_files(directory: &Path, objects: &[Object]) -> miette::Result<String> {
     let cannot = |path: &Path| format!("cannot write {}", path.display());
-    fs::create_dir_all(directory)
-        .into_diagnostic()
-        .wrap_err_with(|| cannot(directory))?;
+    fs::create_dir_all(directory).into_diagnostic().wrap_err_with(|| cannot(directory))?;
+    let mut paths = String::new();
     for object in objects {
         let path = directory.join(format!("{}-{}.yaml", object.kind().to_lowercase(), object.name()));
-        write_file(&path, object)
-            .into_diagnostic()
-            .wrap_err_with(|| cannot(&path))?;
-        println!("{}", path.display());
+        write_file(&path, object).into_diagnostic().wrap_err_with(|| cannot(&path))?;
+        paths.push_str(&format!("{}\n", path.display()));
     }
-    Ok(())
+    Ok(paths)
 }
 
 /// Secrets are for the user's eyes alone.

@@ -5,6 +5,8 @@ use miette::IntoDiagnostic as _;
 use prefect_e2e_renderer::values_schema;
 use prefect_e2e_scenarios::json_schema;
 
+use crate::stdout::print;
+
 /// Which schema to print.
 #[derive(Debug, Args)]
 pub(crate) struct SchemaCommand {
@@ -26,7 +28,6 @@ impl SchemaCommand {
             Described::Values => values_schema().clone(),
             Described::Scenario => json_schema(),
         };
-        println!("{}", serde_json::to_string_pretty(&schema).into_diagnostic()?);
-        Ok(())
+        print(&format!("{}\n", serde_json::to_string_pretty(&schema).into_diagnostic()?))
     }
 }

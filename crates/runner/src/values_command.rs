@@ -3,6 +3,8 @@
 use clap::Args;
 use prefect_e2e_renderer::{values_markdown, values_yaml};
 
+use crate::stdout::print;
+
 /// How to print the values.
 #[derive(Debug, Args)]
 pub(crate) struct ValuesCommand {
@@ -12,16 +14,7 @@ pub(crate) struct ValuesCommand {
 }
 
 impl ValuesCommand {
-    #[expect(clippy::unnecessary_wraps, reason = "all commands of the program run alike")]
     pub(crate) fn run(self) -> miette::Result<()> {
-        print!(
-            "{}",
-            if self.markdown {
-                values_markdown()
-            } else {
-                values_yaml()
-            }
-        );
-        Ok(())
+        print(&if self.markdown { values_markdown() } else { values_yaml() })
     }
 }

@@ -57,7 +57,14 @@ impl Chart<'_> {
                 setting("path", "/"),
                 setting("pathType", "ImplementationSpecific"),
             );
-            rules.push(json!({"host": host.get("name"), "http": {"paths": [path]}}));
+            let name = host
+                .get("name")
+                .filter(|name| !name.is_null())
+                .map(|name| match name {
+                    Value::String(name) => name.clone(),
+                    other => other.to_string(),
+                });
+            rules.push(json!({"host": name, "http": {"paths": [path]}}));
         }
         rules.extend(self.scope.list("ingress.extraRules", &values.extra_rules)?);
         Ok(rules)

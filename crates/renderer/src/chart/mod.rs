@@ -59,6 +59,7 @@ pub(crate) struct Chart<'a> {
 /// # Ok::<(), prefect_e2e_renderer::RenderError>(())
 /// ```
 pub fn render(release: &Release, values: &Values) -> Result<Vec<Object>, RenderError> {
+    check_release_name(&release.name)?;
     let chart = Chart::new(release, values);
     chart.check_prefect_version()?;
     let mut objects = Vec::with_capacity(10);
@@ -72,6 +73,24 @@ pub fn render(release: &Release, values: &Values) -> Result<Vec<Object>, RenderE
     }
     objects.sort_by_key(|object| install_rank(object.kind()));
     Ok(objects)
+}
+
+/// Refuses what helm refuses as the name of a release.
+pub(crate) fn check_release_name(name: &str) -> Result<(), RenderError> {
+    let fits = |part: &str| {
+        !part.is_empty()
+            && part
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+            && !part.starts_with('-')
+            && !part.ends_with('-')
+    };
+    if name.len() <= 53 && name.split('.').all(fits) {
+        return Ok(());
+    }
+    Err(RenderError::ReleaseName {
+        name: name.to_owned(),
+    })
 }
 
 /// The place of a kind in helm's order of installation.
@@ -206,6 +225,23 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[rstest]
+    #[case("prefect-server", true)]
+    #[case("a.b-1", true)]
+    #[case(&"r".repeat(53), true)]
+    #[case(&"r".repeat(54), false)]
+    #[case("", false)]
+    #[case("-a", false)]
+    #[case("a-.b", false)]
+    #[case("A", false)]
+    #[case("a..b", false)]
+    fn release_names_are_those_of_helm(#[case] name: &str, #[case] accepted: bool) {
+        assert_eq!(
+            render(&Release::new(name, "n"), &Values::default()).is_ok(),
+            accepted
+        );
+    }
 
     #[rstest]
     #[case("3.1.13", true)]

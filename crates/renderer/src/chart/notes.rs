@@ -1,6 +1,6 @@
 //! What helm says after an installation.
 
-use super::Chart;
+use super::{Chart, check_release_name};
 use crate::{error::RenderError, release::Release, values::Values};
 
 /// The chart's notes: how to reach the server.
@@ -8,6 +8,7 @@ use crate::{error::RenderError, release::Release, values::Values};
 /// # Errors
 /// When the chart refuses the values.
 pub fn notes(release: &Release, values: &Values) -> Result<String, RenderError> {
+    check_release_name(&release.name)?;
     let chart = Chart::new(release, values);
     chart.check_prefect_version()?;
     let namespace = &release.namespace;

@@ -101,9 +101,9 @@ impl<'a> Scope<'a> {
             self.faulty_text(key, value)
                 .unwrap_or_else(|| self.fault(key, &source, &fault))
         })?;
-        yaml::read_rendered(&text).map_err(|error| RenderError::Yaml {
+        yaml::read_rendered(&text).map_err(|source| RenderError::Yaml {
             key: format!("{}{key}", self.prefix),
-            source: Box::new(error),
+            source,
         })
     }
 

@@ -70,10 +70,10 @@ impl Database<'_> {
         } else {
             &self.global.image_registry
         };
-        let version = match (tag, digest) {
-            ("", "") => format!(":{}", super::INFO.app_version),
-            (tag, "") => format!(":{tag}"),
-            (_, digest) => format!("@{digest}"),
+        let version = if digest.is_empty() {
+            format!(":{tag}")
+        } else {
+            format!("@{digest}")
         };
         let slash = if registry.is_empty() { "" } else { "/" };
         bare(&format!("{registry}{slash}{repository}{version}"))

@@ -189,7 +189,6 @@ impl Evaluator {
         if entries.is_empty() {
             return self.nodes(otherwise, dot, output);
         }
-        let mut flow = Flow::On;
         for (key, item) in entries {
             self.spend(1).map_err(|problem| Fault::new(over.at, problem))?;
             match over.variables.as_slice() {
@@ -200,7 +199,7 @@ impl Evaluator {
                     self.set(over, name, item.clone());
                 }
             }
-            flow = self.nodes(body, &item, output)?;
+            let flow = self.nodes(body, &item, output)?;
             if over.declares {
                 self.variables.truncate(variables);
             }
@@ -209,7 +208,7 @@ impl Evaluator {
             }
         }
         self.variables.truncate(variables);
-        Ok(if flow == Flow::On { Flow::On } else { Flow::On })
+        Ok(Flow::On)
     }
 
     fn set(&mut self, pipeline: &Pipeline, name: &str, value: Datum) {
@@ -330,9 +329,7 @@ impl Evaluator {
     /// Evaluates a named template: one that the template defines, or one of the charts'.
     pub(super) fn include(&mut self, name: &str, argument: &Datum) -> Result<String, String> {
         if let Some(body) = self.defined.get(name).map(Rc::clone) {
-            return self
-                .body(&body, argument)
-                .map_err(|fault| format!("in `{name}`: {}", fault.problem));
+            return self.body(&body, argument).map_err(|fault| within(name, fault));
         }
         named::evaluate(self, name, argument)
     }
@@ -342,7 +339,16 @@ impl Evaluator {
         let defined = self.defined.clone();
         let outcome = self.template(source, dot);
         self.defined = defined;
-        outcome.map_err(|fault| format!("in `{source}`: {}", fault.problem))
+        outcome.map_err(|fault| within(source, fault))
+    }
+}
+
+/// A fault in a template that another one calls; of many layers the innermost is told.
+fn within(template: &str, fault: Fault) -> String {
+    if fault.problem.starts_with("in `") {
+        fault.problem
+    } else {
+        format!("in `{template}`: {}", fault.problem)
     }
 }
 

@@ -48,4 +48,4 @@ pub(crate) fn evaluate(source: &str, context: &Context) -> Result<String, Fault>
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

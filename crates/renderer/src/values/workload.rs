@@ -56,9 +56,9 @@ impl Probe {
     }
 }
 
-/// The timing of a probe, in seconds and attempts.
+/// The timing of a probe, in seconds and attempts. The server's takes no keys but these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ProbeConfig {
     /// The number of seconds to wait before starting the first probe.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +75,9 @@ pub struct ProbeConfig {
     /// The minimum consecutive successes required to consider the probe successful.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub success_threshold: Option<i64>,
+    /// Other keys, which the chart copies to the probe as they are
+    #[serde(flatten)]
+    pub other: Table,
 }
 
 impl Default for ProbeConfig {
@@ -85,6 +88,7 @@ impl Default for ProbeConfig {
             timeout_seconds: Some(5),
             failure_threshold: Some(3),
             success_threshold: Some(1),
+            other: Table::new(),
         }
     }
 }

@@ -188,27 +188,17 @@ fn len(args: &Args<'_>) -> Result<Datum, String> {
     Ok(Datum::Int(i64::try_from(length).unwrap_or(i64::MAX)))
 }
 
-/// Go's `slice`: from the second argument to before the third.
+/// sprig's `slice`: the items from one position to before another.
 fn slice(args: &Args<'_>) -> Result<Datum, String> {
-    let length = match args.get(0)? {
-        Datum::Text(text) => text.len(),
-        Datum::List(items) => items.len(),
-        other => return Err(args.wrong(0, other, "a string or a list")),
-    };
+    let items = args.list(0)?;
     let bound = |position: usize, default: usize| match args.items.get(position) {
         None => Ok(default),
         Some(_) => usize::try_from(args.int(position)?).map_err(|_| "a negative bound".to_owned()),
     };
-    let (start, end) = (bound(1, 0)?, bound(2, length)?);
-    let outside = || format!("{start} to {end} lies outside of 0 to {length}");
-    match args.get(0)? {
-        Datum::Text(text) => text.get(start..end).map(Datum::text).ok_or_else(outside),
-        _ => args
-            .list(0)?
-            .get(start..end)
-            .map(|items| Datum::list(items.to_vec()))
-            .ok_or_else(outside),
-    }
+    let (start, end) = (bound(1, 0)?, bound(2, items.len())?);
+    let part = items.get(start..end);
+    part.map(|items| Datum::list(items.to_vec()))
+        .ok_or_else(|| format!("{start} to {end} lies outside of 0 to {}", items.len()))
 }
 
 fn pick(args: &Args<'_>, picked: bool) -> Result<Datum, String> {

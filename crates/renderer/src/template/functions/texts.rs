@@ -25,7 +25,9 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
         };
         Ok(Datum::text(items.join(args.text(0)?)))
     }),
-    ("lower", |args| Ok(Datum::text(args.text(0)?.to_lowercase()))),
+    ("lower", |args| {
+        Ok(Datum::text(args.text(0)?.chars().map(lower).collect::<String>()))
+    }),
     ("nindent", |args| {
         indented(args).map(|text| Datum::text(format!("\n{text}")))
     }),
@@ -86,7 +88,7 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
         Ok(Datum::text(each(args.items, |text| format!("'{text}'"))))
     }),
     ("substr", substr),
-    ("title", title),
+    ("title", |args| words(args, upper)),
     ("toString", |args| Ok(Datum::text(to_text(args.get(0)?)))),
     ("trim", |args| Ok(Datum::text(args.text(0)?.trim()))),
     ("trimAll", |args| {
@@ -102,13 +104,10 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
         Ok(Datum::text(text.strip_suffix(args.text(0)?).unwrap_or(text)))
     }),
     ("trunc", trunc),
-    ("untitle", |args| {
-        let text = args.text(0)?;
-        let mut chars = text.chars();
-        let first: String = chars.next().into_iter().flat_map(char::to_lowercase).collect();
-        Ok(Datum::text(format!("{first}{}", chars.as_str())))
+    ("untitle", |args| words(args, lower)),
+    ("upper", |args| {
+        Ok(Datum::text(args.text(0)?.chars().map(upper).collect::<String>()))
     }),
-    ("upper", |args| Ok(Datum::text(args.text(0)?.to_uppercase()))),
 ];
 
 /// The values that are not nil, each changed, with blanks between.
@@ -191,19 +190,35 @@ fn abbrev(args: &Args<'_>) -> Result<Datum, String> {
     Ok(Datum::text(format!("{kept}...")))
 }
 
-/// Upper case at the beginning of each word.
-fn title(args: &Args<'_>) -> Result<Datum, String> {
+/// Changes the first letter of each word.
+fn words(args: &Args<'_>, change: fn(char) -> char) -> Result<Datum, String> {
     let mut inside = false;
     let mut text = String::new();
     for c in args.text(0)?.chars() {
-        if inside {
-            text.push(c);
-        } else {
-            text.extend(c.to_uppercase());
-        }
+        text.push(if inside { c } else { change(c) });
         inside = c.is_alphanumeric() || matches!(c, '_' | '\'');
     }
     Ok(Datum::text(text))
+}
+
+/// The upper case of a character, as far as it is one character too: Go knows no other.
+fn upper(c: char) -> char {
+    let mut changed = c.to_uppercase();
+    if changed.len() == 1 {
+        changed.next().unwrap_or(c)
+    } else {
+        c
+    }
+}
+
+/// The lower case of a character.
+fn lower(c: char) -> char {
+    let mut changed = c.to_lowercase();
+    if changed.len() == 1 {
+        changed.next().unwrap_or(c)
+    } else {
+        c
+    }
 }
 
 fn regex(args: &Args<'_>) -> Result<Regex, String> {
