@@ -1,18 +1,19 @@
 //! What is remembered from one run to the next: how each scenario ended last, and how long it took. It
 //! serves `--failed`, `--shard` and the order in which scenarios start.
 
+mod shard;
+
 use std::{
     collections::BTreeMap,
-    fmt::{self, Display, Formatter},
     fs::{self, File, OpenOptions},
     io,
     path::{Path, PathBuf},
-    str::FromStr,
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
+pub use self::shard::{NotAShard, Shard};
 use crate::{event::Verdict, sink::whole_file};
 
 /// The version of the file; a file of another version is not read.
@@ -73,18 +74,6 @@ pub enum HistoryError {
         found: u32,
     },
 }
-
-/// A part of the scenarios: the `index`-th of `count` parts, counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shard {
-    index: usize,
-    count: usize,
-}
-
-/// A text is not a shard.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected I/N with 1 <= I <= N, such as 2/3; found {0:?}")]
-pub struct NotAShard(String);
 
 // === impl History ===
 
@@ -188,14 +177,14 @@ impl History {
     #[must_use]
     pub fn shard(&self, names: &[String], shard: Shard) -> Vec<String> {
         let unknown = self.typical_duration();
-        let mut loads = vec![(Duration::ZERO, 0_usize); shard.count];
+        let mut loads = vec![(Duration::ZERO, 0_usize); shard.count()];
         let mut part = Vec::new();
         for name in self.longest_first(names) {
             // the number of names decides between equal times: scenarios of no time spread out, too
-            let lightest = (0..shard.count).min_by_key(|index| loads[*index]).unwrap_or(0);
+            let lightest = (0..shard.count()).min_by_key(|index| loads[*index]).unwrap_or(0);
             loads[lightest].0 += self.duration(&name).unwrap_or(unknown);
             loads[lightest].1 += 1;
-            if lightest + 1 == shard.index {
+            if lightest + 1 == shard.index() {
                 part.push(name);
             }
         }
@@ -253,27 +242,6 @@ fn lock(directory: &Path) -> io::Result<File> {
         .open(path)?;
     file.lock()?;
     Ok(file)
-}
-
-// === impl Shard ===
-
-impl FromStr for Shard {
-    type Err = NotAShard;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parse = || {
-            let (index, count) = text.split_once('/')?;
-            let (index, count) = (index.parse().ok()?, count.parse().ok()?);
-            (1 <= index && index <= count).then_some(Self { index, count })
-        };
-        parse().ok_or_else(|| NotAShard(text.to_owned()))
-    }
-}
-
-impl Display for Shard {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        write!(out, "{}/{}", self.index, self.count)
-    }
 }
 
 #[cfg(test)]
@@ -388,21 +356,6 @@ mod tests {
         );
     }
 
-    #[rstest]
-    #[case("1/1", true)]
-    #[case("3/3", true)]
-    #[case("0/3", false)]
-    #[case("4/3", false)]
-    #[case("1", false)]
-    #[case("a/b", false)]
-    #[case("1/0", false)]
-    fn shards_are_read(#[case] text: &str, #[case] is_shard: bool) {
-        match text.parse::<Shard>() {
-            Ok(shard) => assert!(is_shard && shard.to_string() == text),
-            Err(error) => assert!(!is_shard && error.to_string().ends_with(&format!("found {text:?}"))),
-        }
-    }
-
     proptest! {
         #[test]
         fn every_scenario_is_in_one_shard(
@@ -421,8 +374,8 @@ mod tests {
             let typical = history.typical_duration();
             let expected = |name: &String| history.duration(name).unwrap_or(typical);
             for index in 1..=count {
-                let part = history.shard(&names, Shard { index, count });
-                prop_assert_eq!(&part, &history.shard(&backwards, Shard { index, count }));
+                let part = history.shard(&names, Shard::new(index, count).unwrap());
+                prop_assert_eq!(&part, &history.shard(&backwards, Shard::new(index, count).unwrap()));
                 loads.push(part.iter().map(expected).sum::<Duration>());
                 for name in part {
                     prop_assert!(seen.insert(name));

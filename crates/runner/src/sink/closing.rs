@@ -4,12 +4,7 @@ use std::fmt::{self, Display, Formatter, Write as _};
 
 use crate::{
     event::{Detail, Failure, Outcome, Verdict},
-    sink::{
-        paint::Paint,
-        record::{RunRecord, ScenarioRecord},
-        terminal::Verbosity,
-        wording,
-    },
+    sink::{paint::Paint, record::RunRecord, scenario_record::ScenarioRecord, terminal::Verbosity, wording},
 };
 
 /// More lines of one detail of a failure than this are shown only when asked for.

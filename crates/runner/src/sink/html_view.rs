@@ -1,27 +1,21 @@
 //! What the templates of the HTML report show, in the words and numbers that they show it in.
 
-use std::{fs, io::Read as _, io::Seek as _, io::SeekFrom, path::Path, time::Duration};
+use std::time::Duration;
 
 use askama::Template;
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::Value;
 
 use crate::{
     Secrets,
     event::{Failure, Outcome, Verdict},
     sink::{
         html::Articles,
-        record::{ArtifactRecord, RunRecord, ScenarioRecord, StepRecord},
+        html_evidence::{self, FileView, ObjectView, Picture},
+        record::RunRecord,
+        scenario_record::{ScenarioRecord, StepRecord},
         timeline::{Extent, Span, Timeline},
         wording,
     },
 };
-
-/// A picture larger than this is named, not shown.
-const LARGEST_PICTURE: u64 = 4 * 1024 * 1024;
-
-/// Of a log this much is shown, its end.
-const MOST_OF_A_LOG: u64 = 128 * 1024;
 
 /// The page.
 #[derive(Template)]
@@ -102,22 +96,6 @@ struct StepView<'a> {
     took: String,
     remark: String,
     progress: Vec<(String, String)>,
-}
-
-struct Picture<'a> {
-    about: &'a str,
-    source: String,
-}
-
-struct FileView<'a> {
-    about: &'a str,
-    path: &'a str,
-    text: Option<String>,
-}
-
-struct ObjectView {
-    title: String,
-    text: String,
 }
 
 // === impl Page ===
@@ -254,11 +232,7 @@ impl<'a> Row<'a> {
 
 impl<'a> Article<'a> {
     pub(super) fn of(name: &'a str, scenario: &'a ScenarioRecord, secrets: &Secrets) -> Self {
-        let pictures = scenario.artifacts.iter().filter_map(picture).collect();
-        let files = scenario
-            .artifacts
-            .iter()
-            .filter(|artifact| picture(artifact).is_none());
+        let (pictures, files) = html_evidence::artifacts(&scenario.artifacts, secrets);
         let failures = scenario
             .failures()
             .map(|(step, failure)| FailureView::of(step, failure, false));
@@ -276,8 +250,8 @@ impl<'a> Article<'a> {
             steps: scenario.steps.iter().map(StepView::of).collect(),
             notes: &scenario.notes,
             pictures,
-            files: files.map(|artifact| FileView::of(artifact, secrets)).collect(),
-            objects: objects(&scenario.objects),
+            files,
+            objects: html_evidence::objects(&scenario.objects),
         }
     }
 
@@ -343,82 +317,6 @@ impl<'a> StepView<'a> {
             progress: step.progress.iter().map(seen).collect(),
         }
     }
-}
-
-impl<'a> FileView<'a> {
-    fn of(artifact: &'a ArtifactRecord, secrets: &Secrets) -> Self {
-        let is_text = ["log", "txt", "yaml", "json", "md"].contains(&extension(&artifact.path));
-        // a file that is gone is still worth its name
-        let text = is_text
-            .then(|| end_of_file(Path::new(&artifact.path)).ok())
-            .flatten();
-        let text = text.map(|text| wording::printable(&secrets.hide(&text)).into_owned());
-        Self {
-            about: &artifact.about,
-            path: &artifact.path,
-            text,
-        }
-    }
-}
-
-fn end_of_file(path: &Path) -> std::io::Result<String> {
-    let mut file = fs::File::open(path)?;
-    let skipped = file.metadata()?.len().saturating_sub(MOST_OF_A_LOG);
-    file.seek(SeekFrom::Start(skipped))?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(if skipped > 0 {
-        format!("… {skipped} bytes before these\n{text}")
-    } else {
-        text
-    })
-}
-
-/// A picture as it stands in a page that has no other file.
-fn picture(artifact: &ArtifactRecord) -> Option<Picture<'_>> {
-    let kind = match extension(&artifact.path) {
-        "png" => "image/png",
-        "jpg" | "jpeg" => "image/jpeg",
-        "webp" => "image/webp",
-        _ => return None,
-    };
-    let path = Path::new(&artifact.path);
-    fs::metadata(path)
-        .ok()
-        .filter(|file| file.len() <= LARGEST_PICTURE)?;
-    let bytes = fs::read(path).ok()?;
-    Some(Picture {
-        about: &artifact.about,
-        source: format!("data:{kind};base64,{}", STANDARD.encode(bytes)),
-    })
-}
-
-fn extension(path: &str) -> &str {
-    Path::new(path)
-        .extension()
-        .and_then(|extension| extension.to_str())
-        .unwrap_or_default()
-}
-
-/// The objects of a YAML stream, each with its kind and name.
-fn objects(stream: &str) -> Vec<ObjectView> {
-    let documents = stream
-        .split("\n---\n")
-        .map(str::trim)
-        .filter(|document| !document.is_empty());
-    documents
-        .map(|document| {
-            let object: Value = serde_saphyr::from_str(document).unwrap_or_default();
-            let kind = object["kind"].as_str().unwrap_or("object");
-            let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            let title = format!("{kind} {name}").trim_end().to_owned();
-            ObjectView {
-                title,
-                text: document.trim_start_matches("---\n").to_owned(),
-            }
-        })
-        .collect()
 }
 
 /// The sign of a class: colours alone do not tell.

@@ -15,7 +15,8 @@ use quick_junit::{
 use crate::{
     event::{Event, Failure, Happening, Outcome, Sink},
     sink::{
-        record::{Keep, RunRecord, ScenarioRecord, StepRecord},
+        record::{Keep, RunRecord},
+        scenario_record::{ScenarioRecord, StepRecord},
         trouble::Trouble,
         whole_file, wording,
     },

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use crate::{
     event::{Failure, Verdict},
     sink::{
-        record::{RunRecord, ScenarioRecord, StepRecord},
+        record::RunRecord,
+        scenario_record::{ScenarioRecord, StepRecord},
         wording,
     },
 };

@@ -6,6 +6,7 @@ mod closing;
 mod every_sink;
 mod github;
 mod html;
+mod html_evidence;
 mod html_view;
 mod junit;
 mod live;
@@ -16,6 +17,7 @@ mod record;
 mod recorder;
 #[cfg(test)]
 mod sample;
+mod scenario_record;
 mod terminal;
 mod timeline;
 mod trouble;

@@ -1,6 +1,6 @@
 //! Fills the history with what a run shows.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use crate::{
     event::{Event, Happening, Sink},
@@ -44,7 +44,7 @@ impl Recorder {
     fn save(&mut self) {
         if !self.is_saved {
             self.is_saved = true;
-            let saved = self.history.save().map_err(io::Error::other);
+            let saved = self.history.save();
             self.trouble.check(saved);
         }
     }

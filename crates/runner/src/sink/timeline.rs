@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::sink::{
-    record::{ScenarioRecord, StepRecord},
+    scenario_record::{ScenarioRecord, StepRecord},
     wording,
 };
 
