@@ -10,6 +10,7 @@ use rstest::rstest;
 fn scenario(#[files("../scenarios/*.yaml")] path: PathBuf) {
     let scenario = prefect_e2e_scenarios::load(&path).unwrap();
     match prove(&scenario, ProveOptions::default()) {
+        Ok(proven) if proven.unusable => eprintln!("skipped: {}", describe(&proven)),
         Ok(proven) => assert_eq!(proven.verdict, Verdict::Passed, "{}", describe(&proven)),
         Err(reason) => eprintln!("skipped: {reason}"),
     }

@@ -127,7 +127,7 @@ async fn on_this_machine(target: &dyn Target, tls: Option<Tls>, password: String
     let program = cluster_program().map_err(|error| failed(&error))?;
     let images = ImageStore::open(None).map_err(|error| failed(&error))?.guarded_by(program);
     let options = Options { tls, ..Options::new(USER, &password, DATABASE, images) };
-    let server = ExternalPostgres::start(options).await.map_err(|error| failed(&error))?;
+    let server = ExternalPostgres::start(options).await.map_err(|error| failed(&error).of_the_environment())?;
     let port = server.address().port();
     let address = target.expose(port).await.map_err(|error| failed(&error))?;
     let address = address.ok_or_else(|| Broken::new("pods of this target cannot reach this machine"))?;

@@ -31,6 +31,7 @@ mod schema_command;
 mod secrecy;
 mod signals;
 pub mod sink;
+mod stdout;
 mod step;
 mod suite;
 mod target;

@@ -33,6 +33,8 @@ pub struct Suite {
 pub struct Proven {
     /// Its verdict.
     pub verdict: Verdict,
+    /// It failed because this machine lacks what is needed: nothing was proven either way.
+    pub unusable: bool,
     /// Its steps in order, and how each ended.
     pub steps: Vec<(String, Outcome, Duration)>,
 }
@@ -73,9 +75,9 @@ impl Suite {
             steps: Steps::new(events, &scenario.name, format!("prefect-e2e run {}", scenario.name)),
             stop: CancellationToken::new(),
         };
-        let verdict = proving.prove().await.verdict;
+        let ended = proving.prove().await;
         let steps = std::mem::take(&mut *recorder.0.lock().unwrap_or_else(PoisonError::into_inner));
-        Proven { verdict, steps }
+        Proven { verdict: ended.verdict, unusable: ended.unusable, steps }
     }
 }
 
