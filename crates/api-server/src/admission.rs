@@ -20,7 +20,29 @@ pub(crate) fn admit_new(path: &ResourcePath, object: &mut Value) -> ApiResult<()
     give_identity(path, object)?;
     give_initial_status(kind, object);
     defaults::apply(kind, object);
+    if kind.is("Job") {
+        give_selector(object);
+    }
     refuse_invalid(kind, object, None)
+}
+
+/// Lets a job select its own pods by its `uid`, unless it brings a selector.
+fn give_selector(job: &mut Value) {
+    if job["spec"]["manualSelector"] == true {
+        return;
+    }
+    let (name, uid) = (job["metadata"]["name"].clone(), job["metadata"]["uid"].clone());
+    job["spec"]["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid.clone()}});
+    let metadata = meta::child(&mut job["spec"]["template"], "metadata");
+    let labels = metadata.entry("labels").or_insert_with(|| json!({}));
+    for (key, value) in [
+        ("batch.kubernetes.io/controller-uid", &uid),
+        ("batch.kubernetes.io/job-name", &name),
+        ("controller-uid", &uid),
+        ("job-name", &name),
+    ] {
+        labels[key] = value.clone();
+    }
 }
 
 fn give_identity(path: &ResourcePath, object: &mut Value) -> ApiResult<()> {

@@ -23,7 +23,12 @@ pub(crate) fn check(kind: &Kind, object: &Value, live: Option<&Value>) -> Vec<Ca
     let spec = &object["spec"];
     match kind.kind {
         "Pod" => pod_spec(spec, "spec", &mut causes),
-        "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" => workload(spec, &mut causes),
+        "Deployment" | "ReplicaSet" | "DaemonSet" => {
+            workload(spec, &mut causes);
+            pod_spec(&spec["template"]["spec"], "spec.template.spec", &mut causes);
+        }
+        // as upstream: mounts of claims that are yet to be made cannot be checked, so no pod is
+        "StatefulSet" => workload(spec, &mut causes),
         "Job" => pod_spec(&spec["template"]["spec"], "spec.template.spec", &mut causes),
         "Service" => service(spec, &mut causes),
         "PersistentVolumeClaim" => claim(spec, &mut causes),
@@ -113,7 +118,6 @@ fn workload(spec: &Value, causes: &mut Vec<Cause>) {
             &["Always"],
         ));
     }
-    pod_spec(&spec["template"]["spec"], "spec.template.spec", causes);
 }
 
 fn items<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = (usize, &'a Value)> + use<'a> {

@@ -13,9 +13,10 @@ pub(crate) enum ReconcileError {
 }
 
 impl ReconcileError {
-    /// Whether somebody else changed the object first, which is nothing to complain about.
-    pub(crate) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Api(error) if has_code(error, 409))
+    /// Whether it is nothing to complain about: somebody else changed the object first, or its
+    /// namespace is ending.
+    pub(crate) fn is_expected(&self) -> bool {
+        matches!(self, Self::Api(error) if has_code(error, 409) || has_code(error, 403))
     }
 }
 

@@ -120,7 +120,7 @@ where
         let mut listed = BTreeMap::new();
         while let Some(event) = events.next().await {
             match event {
-                Ok(watcher::Event::Apply(object)) => self.put(Arc::new(object)),
+                Ok(watcher::Event::Apply(object)) => self.put(&Arc::new(object)),
                 Ok(watcher::Event::Delete(object)) => self.remove(&Key::of(&object), &object),
                 Ok(watcher::Event::Init) => listed.clear(),
                 Ok(watcher::Event::InitApply(object)) => {
@@ -132,8 +132,8 @@ where
         }
     }
 
-    fn put(&self, object: Arc<K>) {
-        let key = Key::of(&*object);
+    fn put(&self, object: &Arc<K>) {
+        let key = Key::of(&**object);
         let mut objects = self
             .shared
             .objects
@@ -141,7 +141,7 @@ where
             .unwrap_or_else(PoisonError::into_inner);
         let before = objects.insert(key, object.clone());
         drop(objects);
-        self.tell(before.as_deref(), Some(&object));
+        self.tell(before.as_deref(), Some(object));
     }
 
     fn remove(&self, key: &Key, last: &K) {
@@ -157,13 +157,14 @@ where
 
     /// The objects as a new list has them: what is not in it is gone.
     fn replace(&self, listed: BTreeMap<Key, Arc<K>>) {
-        for (key, object) in self.objects().clone() {
+        let before = self.objects().clone();
+        for (key, object) in before {
             if !listed.contains_key(&key) {
                 self.remove(&key, &object);
             }
         }
         for object in listed.into_values() {
-            self.put(object);
+            self.put(&object);
         }
     }
 
@@ -176,5 +177,53 @@ where
         for listener in listeners.iter() {
             listener(&Change { before, after });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use serde_json::json;
+
+    use super::*;
+
+    fn map(namespace: &str, name: &str) -> Arc<ConfigMap> {
+        let object = json!({"metadata": {"name": name, "namespace": namespace}});
+        Arc::new(serde_json::from_value(object).unwrap())
+    }
+
+    #[test]
+    fn a_new_list_tells_what_came_and_what_is_gone() {
+        let informer: Informer<ConfigMap> = Informer::new();
+        let seen: Arc<Mutex<Vec<(String, bool, bool)>>> = Arc::default();
+        let told = seen.clone();
+        informer.listen(move |change| {
+            let name = change
+                .states()
+                .last()
+                .and_then(|map| map.metadata.name.clone())
+                .unwrap();
+            told.lock()
+                .unwrap()
+                .push((name, change.before.is_some(), change.after.is_some()));
+        });
+        informer.put(&map("n", "gone"));
+        informer.put(&map("n", "kept"));
+        let listed = [map("n", "kept"), map("n", "new"), map("o", "other")];
+        informer.replace(listed.into_iter().map(|map| (Key::of(&*map), map)).collect());
+        let expected = [
+            ("gone", false, true),
+            ("kept", false, true),
+            ("gone", true, false),
+            ("kept", true, true),
+            ("new", false, true),
+            ("other", false, true),
+        ];
+        let expected = expected.map(|(name, before, after)| (name.to_owned(), before, after));
+        assert_eq!(*seen.lock().unwrap(), expected);
+        assert_eq!(informer.in_namespace("n").len(), 2);
+        assert_eq!(informer.all().len(), 3);
     }
 }

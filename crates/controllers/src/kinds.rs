@@ -25,13 +25,9 @@ pub(crate) struct Kind {
 
 impl Kind {
     /// The objects of the kind in a namespace, or outside of any.
-    pub(crate) fn api<K: kube::Resource<DynamicType = ApiResource>>(
-        &self,
-        client: &Client,
-        namespace: &str,
-    ) -> Api<K>
+    pub(crate) fn api<K>(&self, client: &Client, namespace: &str) -> Api<K>
     where
-        K: kube::Resource<Scope = kube::core::DynamicResourceScope>,
+        K: kube::Resource<DynamicType = ApiResource, Scope = kube::core::DynamicResourceScope>,
     {
         if self.namespaced {
             Api::namespaced_with(client.clone(), namespace, &self.resource)

@@ -4,6 +4,8 @@
 //! Watches, shared between controllers, only say where to look; what is counted is read from the API at
 //! that moment, so that no controller acts on what it has changed already.
 
+mod autoscaler;
+mod claim_protection;
 mod clock;
 mod cluster;
 mod deployment;

@@ -63,10 +63,7 @@ impl Reconciler for Namespaces {
 
     async fn reconcile(&self, name: &String) -> Result<Next, ReconcileError> {
         let api = self.cluster.all::<Namespace>();
-        let namespace = api
-            .get_opt(name)
-            .await?
-            .filter(|namespace| is_deleting(namespace));
+        let namespace = api.get_opt(name).await?.filter(is_deleting);
         let Some(mut namespace) = namespace else {
             return Ok(None);
         };

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use k8s_openapi::{
-    api::core::v1::{Pod, PodCondition, PodTemplateSpec},
+    api::core::v1::{Pod, PodCondition, PodTemplateSpec, Volume},
     apimachinery::pkg::apis::meta::v1::{OwnerReference, Time},
 };
 use kube::{ResourceExt as _, api::ObjectMeta};
@@ -130,6 +130,15 @@ pub(crate) fn deletion_rank(pod: &Pod) -> impl Ord + use<> {
     )
 }
 
+/// The claim behind a volume; that of an ephemeral volume has the names of pod and volume.
+pub(crate) fn claim_name(pod: &Pod, volume: &Volume) -> Option<String> {
+    match (&volume.persistent_volume_claim, &volume.ephemeral) {
+        (Some(source), _) => Some(source.claim_name.clone()),
+        (None, Some(_)) => Some(format!("{}-{}", pod.name_any(), volume.name)),
+        (None, None) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -137,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    fn pod(change: Value) -> Pod {
+    fn pod(change: &Value) -> Pod {
         let mut pod = json!({
             "metadata": {"annotations": {}, "creationTimestamp": "2026-01-01T00:00:00Z"},
             "spec": {"nodeName": "n", "containers": []},
@@ -151,7 +160,7 @@ mod tests {
         serde_json::from_value(pod).unwrap()
     }
 
-    fn json_patch(value: &mut Value, change: Value) {
+    fn json_patch(value: &mut Value, change: &Value) {
         for (pointer, new) in change.as_object().unwrap() {
             *value.pointer_mut(pointer).unwrap() = new.clone();
         }
@@ -166,6 +175,6 @@ mod tests {
     #[case(json!({"/status/containerStatuses/0/restartCount": 3}))]
     #[case(json!({"/metadata/creationTimestamp": "2026-01-02T00:00:00Z"}))]
     fn the_lesser_pod_is_deleted_first(#[case] lesser: Value) {
-        assert!(deletion_rank(&pod(lesser)) < deletion_rank(&pod(json!({}))));
+        assert!(deletion_rank(&pod(&lesser)) < deletion_rank(&pod(&json!({}))));
     }
 }

@@ -88,8 +88,8 @@ impl<T: Clone + Debug + Eq + Hash + Send + Sync + 'static> Work<T> {
             .saturating_mul(1 << (*failures).min(16))
             .min(LONGEST_PAUSE);
         *failures += 1;
-        if error.is_conflict() {
-            tracing::debug!(controller, ?key, "somebody else was first; trying again");
+        if error.is_expected() {
+            tracing::debug!(controller, ?key, %error, "trying again");
         } else {
             let cause = std::error::Error::source(error);
             tracing::warn!(controller, ?key, %error, cause, "trying again");

@@ -4,6 +4,7 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet, StatefulSet},
+    autoscaling::v2::HorizontalPodAutoscaler,
     batch::v1::Job,
     core::v1::{
         ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service,
@@ -17,6 +18,8 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
 use crate::{
+    autoscaler::{self, Autoscalers},
+    claim_protection::{self, ClaimProtection},
     cluster::Cluster,
     deployment::{self, Deployments},
     endpoint::{self, ServiceEndpoints},
@@ -54,6 +57,7 @@ pub async fn run(client: Client, options: Options) {
         tasks: JoinSet::new(),
     };
     controllers.start_workloads();
+    controllers.start_autoscalers(&kinds);
     controllers.start_scheduler();
     controllers.start_network();
     controllers.start_storage();
@@ -76,6 +80,7 @@ async fn discover_patiently(client: &Client) -> Vec<Arc<Kind>> {
 /// The watches that controllers share.
 #[derive(Clone)]
 struct Watches {
+    autoscalers: Informer<HorizontalPodAutoscaler>,
     claims: Informer<PersistentVolumeClaim>,
     classes: Informer<StorageClass>,
     deployments: Informer<Deployment>,
@@ -96,6 +101,7 @@ struct Watches {
 impl Watches {
     fn new() -> Self {
         Self {
+            autoscalers: Informer::new(),
             claims: Informer::new(),
             classes: Informer::new(),
             deployments: Informer::new(),
@@ -165,6 +171,17 @@ impl Controllers {
         );
     }
 
+    fn start_autoscalers(&mut self, kinds: &[Arc<Kind>]) {
+        let watches = self.watches.clone();
+        let (queue, work) = Queue::new();
+        look_at_each(&watches.autoscalers, &queue);
+        autoscaler::look_at_autoscalers_of(&watches.autoscalers, &watches.deployments, &queue);
+        autoscaler::look_at_autoscalers_of(&watches.autoscalers, &watches.replica_sets, &queue);
+        autoscaler::look_at_autoscalers_of(&watches.autoscalers, &watches.stateful_sets, &queue);
+        let (cluster, kinds) = (self.cluster.clone(), kinds.to_vec());
+        self.start(work, Autoscalers { cluster, kinds });
+    }
+
     fn start_scheduler(&mut self) {
         let (cluster, watches) = (self.cluster.clone(), self.watches.clone());
         let (queue, work) = Queue::new();
@@ -189,7 +206,17 @@ impl Controllers {
         let (cluster, watches) = (self.cluster.clone(), self.watches.clone());
         let (queue, work) = Queue::new();
         VolumeBinder::listen(&watches.claims, &watches.volumes, &watches.classes, &queue);
-        self.start(work, VolumeBinder { cluster });
+        self.start(
+            work,
+            VolumeBinder {
+                cluster: cluster.clone(),
+            },
+        );
+
+        let (queue, work) = Queue::new();
+        look_at_each(&watches.claims, &queue);
+        claim_protection::look_at_claims_of(&watches.pods, &queue);
+        self.start(work, ClaimProtection { cluster });
     }
 
     /// What concerns objects of all kinds: the beginning and the end of namespaces, and owners.
@@ -230,6 +257,7 @@ impl Controllers {
 
     fn follow_all(&mut self) {
         let watches = self.watches.clone();
+        self.follow(watches.autoscalers);
         self.follow(watches.claims);
         self.follow(watches.classes);
         self.follow(watches.deployments);
@@ -252,5 +280,74 @@ impl Controllers {
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
         self.tasks.spawn(informer.follow(self.cluster.all()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::api::ListParams;
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{TestCluster, template};
+
+    async fn version(cluster: &TestCluster) -> Option<String> {
+        let listed = cluster.all::<Pod>().list(&ListParams::default()).await.unwrap();
+        listed.metadata.resource_version
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn controllers_write_nothing_once_all_is_as_it_should_be() {
+        let cluster = TestCluster::start().await;
+        let labels = json!({"matchLabels": {"app": "a"}});
+        let workload = |image: &str| {
+            json!({
+                "metadata": {"name": image},
+                "spec": {
+                    "selector": {"matchLabels": {"app": image}}, "replicas": 2, "serviceName": "s",
+                    "template": template(image, image), "minReadySeconds": 3,
+                    "volumeClaimTemplates": [{
+                        "metadata": {"name": "data"},
+                        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+                    }],
+                },
+            })
+        };
+        for image in ["ready", "unready"] {
+            cluster.create::<StatefulSet>(workload(image)).await;
+            let mut deployment = workload(image);
+            deployment["spec"]["selector"] = labels.clone();
+            deployment["spec"]["template"] = template("a", image);
+            for field in ["serviceName", "volumeClaimTemplates"] {
+                deployment["spec"].as_object_mut().unwrap().remove(field);
+            }
+            cluster.create::<Deployment>(deployment).await;
+            let autoscaler = json!({
+                "metadata": {"name": image},
+                "spec": {
+                    "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": image},
+                    "maxReplicas": 3,
+                },
+            });
+            cluster.create::<HorizontalPodAutoscaler>(autoscaler).await;
+        }
+        let service = json!({
+            "metadata": {"name": "s"},
+            "spec": {"selector": {"app": "a"}, "ports": [{"port": 80}]},
+        });
+        cluster.create::<Service>(service).await;
+        let mut pending = template("pending", "ready");
+        pending["metadata"]["name"] = "pending".into();
+        pending["spec"]["nodeSelector"] = json!({"no": "where"});
+        cluster.create::<Pod>(pending).await;
+        let mut job = template("job", "fails");
+        job["spec"]["restartPolicy"] = "Never".into();
+        let job = json!({"metadata": {"name": "job"}, "spec": {"template": job, "backoffLimit": 1}});
+        cluster.create::<Job>(job).await;
+        // the deadlines of rollouts have to pass as well
+        tokio::time::sleep(Duration::from_secs(900)).await;
+        let before = version(&cluster).await;
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(version(&cluster).await, before);
     }
 }

@@ -8,8 +8,14 @@ use crate::image::HostLayer;
 const SYSTEM: [&str; 6] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 
 /// Files and directories of `/etc` that programs need and that tell nothing of the host.
-const ETC: [&str; 6] =
-    ["alternatives", "ca-certificates", "ld.so.cache", "localtime", "pki/tls", "ssl/certs"];
+const ETC: [&str; 6] = [
+    "alternatives",
+    "ca-certificates",
+    "ld.so.cache",
+    "localtime",
+    "pki/tls",
+    "ssl/certs",
+];
 
 /// Prepares `root` for the host's programs, and gives the layers that bring them.
 ///
@@ -46,7 +52,11 @@ pub(crate) fn complete(root: &Path, own_usr: bool) -> io::Result<Vec<HostLayer>>
 }
 
 fn layer(path: &str, merge: bool) -> HostLayer {
-    HostLayer { source: Some(path.into()), target: path.into(), merge }
+    HostLayer {
+        source: Some(path.into()),
+        target: path.into(),
+        merge,
+    }
 }
 
 /// Writes the users and groups of an image: root, `name` and nobody.
@@ -57,14 +67,22 @@ pub(crate) fn users(root: &Path, name: &str, user: u32, home: &str) -> io::Resul
         "root:x:0:0:root:/root:/bin/sh\n{name}:x:{user}:{user}::{home}:/bin/sh\nnobody:x:65534:65534::/:/usr/sbin/nologin\n"
     );
     fs::write(etc.join("passwd"), passwd)?;
-    fs::write(etc.join("group"), format!("root:x:0:\n{name}:x:{user}:\nnogroup:x:65534:\n"))?;
-    fs::write(etc.join("nsswitch.conf"), "passwd: files\ngroup: files\nhosts: files dns\n")
+    fs::write(
+        etc.join("group"),
+        format!("root:x:0:\n{name}:x:{user}:\nnogroup:x:65534:\n"),
+    )?;
+    fs::write(
+        etc.join("nsswitch.conf"),
+        "passwd: files\ngroup: files\nhosts: files dns\n",
+    )
 }
 
 /// Makes the directories that every image has.
 pub(crate) fn skeleton(root: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    for name in ["dev", "etc", "home", "opt", "proc", "root", "run", "sys", "tmp", "usr", "var/tmp"] {
+    for name in [
+        "dev", "etc", "home", "opt", "proc", "root", "run", "sys", "tmp", "usr", "var/tmp",
+    ] {
         fs::create_dir_all(root.join(name))?;
     }
     for name in ["tmp", "var/tmp"] {

@@ -7,12 +7,18 @@
 mod error;
 mod host;
 mod image;
+mod plan;
+mod postgres;
 mod prefect;
+mod progress;
 mod python;
 mod reference;
+mod shell;
 mod store;
 mod tool;
 
 pub use error::ImageError;
 pub use image::{HostLayer, Image};
-pub use store::{ImageStore, PullProgress};
+pub use postgres::PostgresServer;
+pub use progress::PullProgress;
+pub use store::ImageStore;

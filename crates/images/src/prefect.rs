@@ -10,9 +10,10 @@ use crate::{
     error::ImageError,
     host,
     image::{HostLayer, Image},
+    progress::PullProgress,
     python::{self, Uv},
     reference::PrefectTag,
-    store::{PullProgress, Recorded},
+    store::Recorded,
     tool::Tools,
 };
 
@@ -40,10 +41,15 @@ pub(crate) fn build(
 ) -> Result<Recorded, ImageError> {
     let step = |message: String| report(PullProgress::Step { message });
     let python = python::find(tools, tag.python.as_deref())?;
-    let uv = Uv::install(tools, &python, &tools_dir.join("uv"), |line| step(line.to_owned()))?;
+    let uv = Uv::install(tools, &python, &tools_dir.join("uv"), |line| {
+        step(line.to_owned())
+    })?;
     let index = uv.releases(tools)?;
     let as_of = index.as_of(&tag.version)?;
-    step(format!("prefect {} as of {as_of} on Python {}", tag.version, python.version));
+    step(format!(
+        "prefect {} as of {as_of} on Python {}",
+        tag.version, python.version
+    ));
 
     host::skeleton(root).map_err(ImageError::cache(root))?;
     let venv = root.join("opt/venv");
@@ -64,20 +70,39 @@ pub(crate) fn build(
         command
     };
     let mut make = uv_command();
-    make.args(["venv", "--relocatable", "--python"]).arg(&python.executable).arg(&venv);
+    make.args(["venv", "--relocatable", "--python"])
+        .arg(&python.executable)
+        .arg(&venv);
     tools.run("making the virtual environment", &mut make, |_| {})?;
     let mut install = uv_command();
     install
-        .args(["pip", "install", "--compile-bytecode", "--exclude-newer", &as_of, "--python"])
+        .args([
+            "pip",
+            "install",
+            "--compile-bytecode",
+            "--exclude-newer",
+            &as_of,
+            "--python",
+        ])
         .arg(venv.join("bin/python"))
         .arg(format!("prefect=={}", tag.version))
         .arg("asyncpg");
-    tools.run("installing Prefect", &mut install, |line| step(line.trim().to_owned()))?;
+    tools.run("installing Prefect", &mut install, |line| {
+        step(line.trim().to_owned())
+    })?;
     let mut import = tools.command(venv.join("bin/python"));
-    tools.run("importing Prefect", import.args(["-I", "-c", "import prefect.server.api.server"]), |_| {})?;
+    tools.run(
+        "importing Prefect",
+        import.args(["-I", "-c", "import prefect.server.api.server"]),
+        |_| {},
+    )?;
 
     let layers = finish(root, &python.prefix).map_err(ImageError::cache(root))?;
-    Ok(Recorded { image: image(layers), python: Some(python), about: format!("prefect {} as of {as_of}", tag.version) })
+    Ok(Recorded {
+        image: image(layers),
+        python: Some(python),
+        about: format!("prefect {} as of {as_of}", tag.version),
+    })
 }
 
 fn finish(root: &Path, python_prefix: &Path) -> std::io::Result<Vec<HostLayer>> {
@@ -95,19 +120,30 @@ fn finish(root: &Path, python_prefix: &Path) -> std::io::Result<Vec<HostLayer>> 
     // a place for this program, which serves as tini
     write_program("usr/bin/tini", "")?;
     let mut layers = host::complete(root, true)?;
-    layers.push(HostLayer { source: None, target: "/usr/bin/tini".into(), merge: false });
+    layers.push(HostLayer {
+        source: None,
+        target: "/usr/bin/tini".into(),
+        merge: false,
+    });
     if !python_prefix.starts_with("/usr") {
         let inside = root.join(python_prefix.strip_prefix("/").unwrap_or(python_prefix));
         fs::create_dir_all(inside)?;
         let prefix: PathBuf = python_prefix.to_owned();
-        layers.push(HostLayer { source: Some(prefix.clone()), target: prefix, merge: false });
+        layers.push(HostLayer {
+            source: Some(prefix.clone()),
+            target: prefix,
+            merge: false,
+        });
     }
     Ok(layers)
 }
 
 fn image(layers: Vec<HostLayer>) -> Image {
     let env = [
-        ("PATH", "/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        (
+            "PATH",
+            "/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        ),
         ("HOME", HOME),
         ("LC_ALL", "C.UTF-8"),
         ("LANG", "C.UTF-8"),
@@ -118,11 +154,15 @@ fn image(layers: Vec<HostLayer>) -> Image {
         id: String::new(),
         root: PathBuf::new(),
         layers,
-        env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        env: env
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
         working_dir: HOME.into(),
         user: USER,
         group: USER,
-        entrypoint: ["/usr/bin/tini", "-g", "--", "/opt/prefect/entrypoint.sh"].map(str::to_owned).into(),
+        entrypoint: ["/usr/bin/tini", "-g", "--", "/opt/prefect/entrypoint.sh"]
+            .map(str::to_owned)
+            .into(),
         command: Vec::new(),
     }
 }

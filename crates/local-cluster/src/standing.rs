@@ -63,6 +63,12 @@ impl StateDir {
         Self(path)
     }
 
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Where the detached cluster writes its messages.
     #[must_use]
     pub fn log_path(&self) -> PathBuf {

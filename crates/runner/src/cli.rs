@@ -6,7 +6,11 @@ use clap::{Parser, Subcommand};
 use miette::{IntoDiagnostic as _, WrapErr as _};
 use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 
-use crate::{cluster_command::ClusterCommand, exit_code, list_command::ListCommand, run_command::RunCommand};
+use crate::{
+    cluster_command::ClusterCommand, diff_command::DiffCommand, exit_code, list_command::ListCommand,
+    render_command::RenderCommand, run_command::RunCommand, schema_command::SchemaCommand,
+    values_command::ValuesCommand,
+};
 
 /// Deploys the prefect-server chart's values and proves that the deployment does what they promise.
 ///
@@ -25,6 +29,14 @@ enum Command {
     Run(Box<RunCommand>),
     /// List the scenarios
     List(ListCommand),
+    /// Print the objects that values become
+    Render(Box<RenderCommand>),
+    /// Show where the renderer and a real chart part
+    Diff(Box<DiffCommand>),
+    /// Print the chart's values and what they mean
+    Values(ValuesCommand),
+    /// Print a JSON schema, for editors and validators
+    Schema(SchemaCommand),
     /// The embedded cluster on its own, to look at with kubectl
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -54,14 +66,19 @@ impl Command {
         match self {
             Self::Run(command) => command.run().await,
             Self::List(command) => command.run().map(|()| exit_code::PASSED),
+            Self::Render(command) => command.run().map(|()| exit_code::PASSED),
+            Self::Diff(command) => command.run(),
+            Self::Values(command) => command.run().map(|()| exit_code::PASSED),
+            Self::Schema(command) => command.run().map(|()| exit_code::PASSED),
             Self::Cluster(command) => command.run().await.map(|()| exit_code::PASSED),
         }
     }
 }
 
-/// Warnings of the program's parts go to standard error; `PREFECT_E2E_LOG` asks for more.
+/// Warnings of the program's parts go to standard error; `PREFECT_E2E_LOG` asks for more. What the API
+/// server answers is the steps' to tell.
 fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("PREFECT_E2E_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_env("PREFECT_E2E_LOG").unwrap_or_else(|_| EnvFilter::new("warn,kube_client=off"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -12,10 +12,10 @@ use prefect_e2e_renderer::Object;
 use crate::check::Broken;
 
 /// The label of everything that a run creates; its value is the run's identifier.
-pub const RUN_LABEL: &str = "prefect-e2e/run";
+pub(crate) const RUN_LABEL: &str = "prefect-e2e/run";
 
 /// The label of a namespace that a run created; its value is the scenario's name.
-pub const SCENARIO_LABEL: &str = "prefect-e2e/scenario";
+pub(crate) const SCENARIO_LABEL: &str = "prefect-e2e/scenario";
 
 /// The name under which objects are applied.
 const MANAGER: &str = "prefect-e2e";
@@ -26,15 +26,15 @@ const ORDER: [&str; 6] =
 
 /// The part of a cluster that one scenario has for itself.
 #[derive(Clone)]
-pub struct Place {
+pub(crate) struct Place {
     /// A client of the cluster.
-    pub client: Client,
+    pub(crate) client: Client,
     /// The scenario's namespace.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// The run's identifier.
-    pub run: String,
+    pub(crate) run: String,
     /// Whether the namespace is the run's own, to be removed with all that is in it.
-    pub owned: bool,
+    pub(crate) owned: bool,
 }
 
 impl Place {
@@ -42,7 +42,7 @@ impl Place {
     ///
     /// # Errors
     /// When the cluster refuses it.
-    pub async fn create(&self, scenario: &str) -> Result<(), Broken> {
+    pub(crate) async fn create(&self, scenario: &str) -> Result<(), Broken> {
         if !self.owned {
             return Ok(());
         }
@@ -66,7 +66,7 @@ impl Place {
     ///
     /// # Errors
     /// When the cluster refuses it.
-    pub async fn create_secret(&self, name: &str, data: &[(String, String)]) -> Result<(), Broken> {
+    pub(crate) async fn create_secret(&self, name: &str, data: &[(String, String)]) -> Result<(), Broken> {
         let secret = Secret {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
@@ -87,7 +87,7 @@ impl Place {
     ///
     /// # Errors
     /// When the cluster refuses one; the message is the API server's.
-    pub async fn apply(&self, objects: &[Object], before: &[Object]) -> Result<usize, Broken> {
+    pub(crate) async fn apply(&self, objects: &[Object], before: &[Object]) -> Result<usize, Broken> {
         let rank = |object: &&Object| ORDER.iter().position(|kind| *kind == object.kind()).unwrap_or(ORDER.len());
         let mut ordered: Vec<&Object> = objects.iter().collect();
         ordered.sort_by_key(rank);
@@ -133,7 +133,7 @@ impl Place {
     ///
     /// # Errors
     /// When something is left.
-    pub async fn remove(&self, objects: &[Object], secrets: &[String]) -> Result<(), Broken> {
+    pub(crate) async fn remove(&self, objects: &[Object], secrets: &[String]) -> Result<(), Broken> {
         if self.owned {
             return self.remove_namespace().await;
         }

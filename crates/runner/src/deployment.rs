@@ -2,10 +2,10 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Api, ResourceExt as _,
+    Api, ResourceExt,
     api::{DeleteParams, ListParams},
 };
-use prefect_e2e_renderer::{Object, Values};
+use prefect_e2e_renderer::Object;
 use prefect_e2e_scenarios::Component;
 use serde_json::Value;
 
@@ -20,7 +20,8 @@ const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 /// A release that was deployed with these values.
 pub(crate) struct Deployment {
     pub(crate) place: Place,
-    pub(crate) values: Values,
+    /// The chart's values in effect, defaults included.
+    pub(crate) values: Value,
     pub(crate) objects: Vec<Object>,
     /// `user:password` when the API asks for them.
     pub(crate) credentials: Option<String>,
@@ -29,6 +30,21 @@ pub(crate) struct Deployment {
 }
 
 impl Deployment {
+    /// The value at a JSON pointer such as `/server/uiConfig/enabled`; null when there is none.
+    pub(crate) fn value(&self, pointer: &str) -> &Value {
+        self.values.pointer(pointer).unwrap_or(&Value::Null)
+    }
+
+    /// Whether a switch of the values is on.
+    pub(crate) fn is_on(&self, pointer: &str) -> bool {
+        self.value(pointer) == &Value::Bool(true)
+    }
+
+    /// A text of the values; empty when there is none.
+    pub(crate) fn text(&self, pointer: &str) -> &str {
+        self.value(pointer).as_str().unwrap_or_default()
+    }
+
     /// The object of `kind` that belongs to `component`.
     pub(crate) fn object(&self, kind: &str, component: Component) -> Option<&Object> {
         let label = component_label(component);
@@ -66,7 +82,7 @@ impl Deployment {
 
     /// The port at which the server's container listens, by its values.
     pub(crate) fn container_port(&self) -> u16 {
-        u16::try_from(self.values.service.target_port).unwrap_or(4200)
+        self.value("/service/targetPort").as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or(4200)
     }
 
     /// The container of `component`'s pods that the chart is about.

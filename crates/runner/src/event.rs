@@ -224,7 +224,7 @@ impl Events {
     /// Publishes what happened to `scenario`, or to the run.
     pub fn publish(&self, scenario: Option<&str>, what: Happening) {
         let event = Event { time: Timestamp::now(), scenario: scenario.map(str::to_owned), what };
-        let event = self.secrets.hide_in(event);
+        let event = self.secrets.hide_in(&event);
         let mut sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
         for sink in sinks.iter_mut() {
             sink.take(&event);
@@ -237,7 +237,6 @@ mod milliseconds {
 
     use serde::{Deserialize as _, Deserializer, Serializer};
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
     }

@@ -13,7 +13,7 @@ use crate::{check::Broken, deploy::Place};
 
 /// Open while this value lives. Each connection goes to a pod that is ready at that moment, so the
 /// forward outlives the pod that it began with.
-pub struct PortForward {
+pub(crate) struct PortForward {
     address: SocketAddr,
     accepting: JoinHandle<()>,
 }
@@ -23,7 +23,7 @@ impl PortForward {
     ///
     /// # Errors
     /// When no port can be opened.
-    pub async fn open(place: &Place, selector: &str, port: u16) -> Result<Self, Broken> {
+    pub(crate) async fn open(place: &Place, selector: &str, port: u16) -> Result<Self, Broken> {
         let failed = |error: std::io::Error| Broken::new(format!("cannot open a port for a port-forward: {error}"));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -44,7 +44,7 @@ impl PortForward {
 
     /// Where it listens.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 }

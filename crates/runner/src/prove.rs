@@ -5,18 +5,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use prefect_e2e_renderer::{KubeVersion, Layers, Object, Release, Values, patch::Patches, render, to_yaml};
+use prefect_e2e_renderer::{KubeVersion, Layers, Object, Release, patch::Patches, render, to_yaml};
 use prefect_e2e_scenarios::{Because, Expectation, Placeholders, Proof, Scenario, Upgrade};
+use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     check::{
         Broken, autoscaling, background_services, basic_auth, chain, database, filesystem, health, ingress, neighbour,
-        probes, replicas, settings, survival, ui,
+        probes, replicas, rollout, service, settings, survival, ui,
     },
     deploy::Place,
     deployment::Deployment,
     diagnosis::Diagnosis,
+    external_database::ExternalDatabase,
+    helm::Chart,
+    image::{self, ImageReplacement},
     event::{Happening, Verdict},
     prefect::Prefect,
     step::{Progress, StepFailed, Steps},
@@ -30,15 +34,26 @@ pub struct ProveOptions {
     pub patience: Duration,
     /// Leave the namespaces when the scenarios have ended.
     pub keep: bool,
+    /// A chart that helm renders instead of the renderer.
+    pub chart: Option<Chart>,
     /// Changes of the rendered objects.
     pub patches: Patches,
+    /// Replacements of image references, for mirrors and registries without a way out.
+    pub images: Vec<ImageReplacement>,
     /// Somebody else's namespace to deploy into; each scenario has its own if `None`.
     pub namespace: Option<String>,
 }
 
 impl Default for ProveOptions {
     fn default() -> Self {
-        Self { patience: Duration::from_secs(180), keep: false, patches: Patches::default(), namespace: None }
+        Self {
+            patience: Duration::from_secs(180),
+            keep: false,
+            chart: None,
+            patches: Patches::default(),
+            images: Vec::new(),
+            namespace: None,
+        }
     }
 }
 
@@ -53,17 +68,27 @@ pub(crate) struct Proving {
     pub(crate) stop: CancellationToken,
 }
 
+/// How a scenario ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) verdict: Verdict,
+    /// It failed because the machine lacks what is needed: nothing was proven either way.
+    pub(crate) unusable: bool,
+}
+
 /// What a deployment has made that must be removed again.
 #[derive(Default)]
 struct Made {
     namespace: bool,
     objects: Vec<Object>,
     secrets: Vec<String>,
+    database: Option<ExternalDatabase>,
+    placeholders: Placeholders,
 }
 
 impl Proving {
     /// Proves the scenario and removes what it made.
-    pub(crate) async fn prove(self) -> Verdict {
+    pub(crate) async fn prove(self) -> Ended {
         let begin = Instant::now();
         let place = self.place();
         let refusal = matches!(self.scenario.file.expect, Expectation::Refused(_));
@@ -78,14 +103,15 @@ impl Proving {
         };
         let mut verdict = match outcome {
             Some(Ok(())) => Verdict::Passed,
-            Some(Err(StepFailed)) => Verdict::Failed,
+            Some(Err(_)) => Verdict::Failed,
             None => Verdict::Skipped,
         };
-        if self.leave(&place, &made).await.is_err() && verdict == Verdict::Passed {
+        let unusable = matches!(outcome, Some(Err(StepFailed { of_the_environment: true })));
+        if self.leave(&place, made).await.is_err() && verdict == Verdict::Passed {
             verdict = Verdict::Failed;
         }
         self.steps.publish(Happening::ScenarioEnded { verdict, took: begin.elapsed() });
-        verdict
+        Ended { verdict, unusable }
     }
 
     fn place(&self) -> Place {
@@ -108,7 +134,7 @@ impl Proving {
             Expectation::Ready => {
                 let mut deployment = self.deploy(place, made).await?;
                 self.become_healthy(&deployment).await?;
-                self.prove_all(&deployment, &self.scenario.file.proves).await?;
+                self.prove_all(&deployment, &self.scenario.file.proves, made.database.as_ref()).await?;
                 let mut layers = vec![self.scenario.file.values.clone()];
                 for upgrade in &self.scenario.file.upgrades {
                     layers.push(upgrade.values.clone());
@@ -120,8 +146,8 @@ impl Proving {
     }
 
     /// Renders the values so far, one layer over the other, and changes the objects as patches say.
-    fn render(&self, layers: &[serde_json::Map<String, serde_json::Value>], placeholders: &Placeholders, namespace: &str)
-        -> Result<(Values, Vec<Object>), Broken>
+    fn render(&self, layers: &[Map<String, Value>], placeholders: &Placeholders, namespace: &str)
+        -> Result<(Value, Vec<Object>), Broken>
     {
         let broken = |error: &dyn std::error::Error| Broken::new(chain(error));
         let mut all = Layers::default();
@@ -131,21 +157,30 @@ impl Proving {
                 .map_err(|error| broken(&error))?;
         }
         self.learn_secrets(all.user_values());
-        let values = all.values().map_err(|error| broken(&error))?;
         let release = Release {
             name: self.scenario.release().to_owned(),
             namespace: namespace.to_owned(),
             kube_version: self.kube_version,
         };
-        let objects = render(&release, &values).map_err(|error| broken(&error))?;
+        let (values, objects) = match &self.options.chart {
+            Some(chart) => {
+                let objects = tokio::task::block_in_place(|| chart.template_values(&release, all.user_values()));
+                (over_defaults(all.user_values())?, objects.map_err(|error| broken(&error))?)
+            }
+            None => {
+                let values = all.values().map_err(|error| broken(&error))?;
+                let objects = render(&release, &values).map_err(|error| broken(&error))?;
+                (serde_json::to_value(&values).map_err(|error| broken(&error))?, objects)
+            }
+        };
         let objects = self.options.patches.apply(objects).map_err(|error| broken(&error))?;
-        Ok((values, objects))
+        Ok((values, image::replace(objects, &self.options.images)))
     }
 
     /// Hides the passwords of the values from all outputs. The chart's own defaults are no secrets.
-    fn learn_secrets(&self, values: &serde_json::Value) {
+    fn learn_secrets(&self, values: &Value) {
         let secrets = self.steps.events().secrets();
-        let text = |pointer: &str| values.pointer(pointer).and_then(serde_json::Value::as_str).map(str::to_owned);
+        let text = |pointer: &str| values.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         for pointer in ["/secret/password", "/postgresql/auth/password", "/postgresql/auth/postgresPassword"] {
             text(pointer).iter().for_each(|password| secrets.learn(password));
         }
@@ -169,47 +204,78 @@ impl Proving {
     }
 
     async fn deploy(&self, place: &Place, made: &mut Made) -> Result<Deployment, StepFailed> {
-        let placeholders = Placeholders::default();
         made.namespace = true;
-        let prepared = self
+        let requires = &self.scenario.file.requires;
+        made.secrets = requires.secrets.iter().map(|secret| secret.name.clone()).collect();
+        self.steps.make("namespace", |()| place.namespace.clone(), |_| place.create(&self.scenario.name)).await?;
+        if let Some(requirement) = &requires.external_postgres {
+            let secrets = self.steps.events().secrets();
+            let database = self
+                .steps
+                .make("external database", ExternalDatabase::about, |_| {
+                    ExternalDatabase::start(requirement, &**self.target, place, secrets)
+                })
+                .await?;
+            made.placeholders = database.placeholders();
+            made.database = Some(database);
+        }
+        if !requires.secrets.is_empty() {
+            let names = made.secrets.join(", ");
+            self.steps.make("secrets", |()| names, |_| self.create_secrets(place, &made.placeholders)).await?;
+        }
+        let (values, objects) = self
             .steps
-            .make("prepare", |count: &usize| prepared_text(*count), |_| self.prepare(place, &placeholders))
-            .await;
-        made.secrets = self.scenario.file.requires.secrets.iter().map(|secret| secret.name.clone()).collect();
-        prepared?;
-        let rendered = self
-            .steps
-            .make("render", |(_, objects): &(Values, Vec<Object>)| format!("{} objects", objects.len()), |_| async {
-                self.render(&[self.scenario.file.values.clone()], &placeholders, &place.namespace)
+            .make("render", |(_, objects): &(Value, Vec<Object>)| format!("{} objects", objects.len()), |_| async {
+                self.render(&[self.scenario.file.values.clone()], &made.placeholders, &place.namespace)
             })
             .await?;
-        let (values, objects) = rendered;
         made.objects.clone_from(&objects);
+        self.make_images(&objects).await?;
         self.apply("deploy", place, &objects, &[]).await?;
         Ok(self.deployment(place, values, objects))
     }
 
-    fn deployment(&self, place: &Place, values: Values, objects: Vec<Object>) -> Deployment {
-        let image = &values.global.prefect.image;
-        let credentials = self.scenario.file.proves.iter().find_map(|proof| match proof {
+    /// Makes the images on targets that have no registry, so that what this machine lacks is told as
+    /// such and not as a failed deployment.
+    async fn make_images(&self, objects: &[Object]) -> Result<(), StepFailed> {
+        let missing = self.target.missing_images(&image::references(objects));
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.steps
+            .make("images", |()| missing.join(", "), |_| async {
+                for reference in &missing {
+                    self.target
+                        .make_image(reference)
+                        .await
+                        .map_err(|error| Broken::new(chain(&error)).of_the_environment())?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    fn deployment(&self, place: &Place, values: Value, objects: Vec<Object>) -> Deployment {
+        let proven = self.scenario.file.proves.iter().find_map(|proof| match proof {
             Proof::BasicAuth { auth_string } => Some(auth_string.clone()),
             _ => None,
         });
-        let auth = &values.server.basic_auth;
-        let from_values = (auth.enabled && auth.existing_secret.is_empty()).then(|| auth.auth_string.clone());
+        let auth = &values["server"]["basicAuth"];
+        let given = auth["authString"].as_str().filter(|_| auth["enabled"] == true && auth["existingSecret"] == "");
+        let credentials = proven.or_else(|| given.map(str::to_owned));
+        let image = &values["global"]["prefect"]["image"];
+        let part = |key: &str| image[key].as_str().unwrap_or_default();
         Deployment {
             place: place.clone(),
-            image: format!("{}:{}", image.repository, image.prefect_tag),
-            credentials: credentials.or(from_values),
+            image: format!("{}:{}", part("repository"), part("prefectTag")),
+            credentials,
             values,
             objects,
         }
     }
 
-    async fn prepare(&self, place: &Place, placeholders: &Placeholders) -> Result<usize, Broken> {
-        place.create(&self.scenario.name).await?;
-        let secrets = &self.scenario.file.requires.secrets;
-        for secret in secrets {
+    async fn create_secrets(&self, place: &Place, placeholders: &Placeholders) -> Result<(), Broken> {
+        for secret in &self.scenario.file.requires.secrets {
             let mut data = Vec::new();
             for (key, text) in &secret.data {
                 let filled = placeholders.fill(text).map_err(|error| Broken::new(error.to_string()))?;
@@ -218,7 +284,7 @@ impl Proving {
             }
             place.create_secret(&secret.name, &data).await?;
         }
-        Ok(secrets.len())
+        Ok(())
     }
 
     async fn apply(&self, step: &str, place: &Place, objects: &[Object], before: &[Object]) -> Result<(), StepFailed> {
@@ -249,7 +315,12 @@ impl Proving {
     }
 
     /// Everything that holds of every deployment, then what the scenario is for.
-    async fn prove_all(&self, deployment: &Deployment, proofs: &[Proof]) -> Result<(), StepFailed> {
+    async fn prove_all(
+        &self,
+        deployment: &Deployment,
+        proofs: &[Proof],
+        database: Option<&ExternalDatabase>,
+    ) -> Result<(), StepFailed> {
         let patience = self.options.patience;
         let steps = &self.steps;
         let exactly = proofs.iter().find_map(|proof| match proof {
@@ -261,6 +332,7 @@ impl Proving {
                 replicas::ready(deployment, exactly, patience, &progress).await
             })
             .await?;
+        steps.check("Service", |_| service::agrees(deployment)).await?;
         steps.check("health through the Service", |_| health::through_the_service(deployment)).await?;
         steps.check("health by port-forward", |_| health::by_port_forward(deployment)).await?;
         steps.check("health from a second pod", |_| neighbour::by_dns(deployment)).await?;
@@ -268,20 +340,25 @@ impl Proving {
         steps.check("settings", |_| settings::agree(deployment)).await?;
         steps.check("UI over HTTP", |_| ui::over_http(deployment)).await?;
         steps.check("probes", |_| probes::answer(deployment)).await?;
-        if deployment.values.ingress.enabled {
+        if deployment.is_on("/ingress/enabled") {
             let embedded = self.target.kind() == "embedded";
             steps.check("ingress", |_| ingress::routes(deployment, embedded)).await?;
         }
-        if deployment.values.server.autoscaling.enabled && !deployment.values.sqlite.enabled {
+        if deployment.is_on("/server/autoscaling/enabled") && !deployment.is_on("/sqlite/enabled") {
             steps.check("autoscaling", |_| autoscaling::configured(deployment)).await?;
         }
         for proof in proofs {
-            self.prove_one(deployment, proof).await?;
+            self.prove_one(deployment, proof, database).await?;
         }
         Ok(())
     }
 
-    async fn prove_one(&self, deployment: &Deployment, proof: &Proof) -> Result<(), StepFailed> {
+    async fn prove_one(
+        &self,
+        deployment: &Deployment,
+        proof: &Proof,
+        database: Option<&ExternalDatabase>,
+    ) -> Result<(), StepFailed> {
         let (steps, patience) = (&self.steps, self.options.patience);
         match proof {
             // counted with everything else
@@ -297,7 +374,11 @@ impl Proving {
                 steps.check("basic auth", |_| basic_auth::enforced(deployment, auth_string)).await
             }
             Proof::DatabaseRows => steps.check("database rows", |_| database::rows(deployment)).await,
-            Proof::DatabaseTls => Ok(()),
+            Proof::DatabaseTls => {
+                // a scenario with this proof has the requirement, which loading checks
+                let Some(external) = database else { return Ok(()) };
+                steps.check("database TLS", |_| database::sessions_are_encrypted(deployment, external)).await
+            }
             Proof::BackgroundServices => {
                 steps
                     .check("background services", |progress| async move {
@@ -313,7 +394,7 @@ impl Proving {
         &self,
         before: Deployment,
         upgrade: &Upgrade,
-        layers: &[serde_json::Map<String, serde_json::Value>],
+        layers: &[Map<String, Value>],
         made: &mut Made,
     ) -> Result<Deployment, StepFailed> {
         let place = before.place.clone();
@@ -324,19 +405,19 @@ impl Proving {
                 Prefect::connect(&before).await?.write_flow_run("prefect-e2e-before").await
             })
             .await?;
-        let placeholders = Placeholders::default();
         let (values, objects) = steps
-            .make("render the upgrade", |(_, objects): &(Values, Vec<Object>)| format!("{} objects", objects.len()), |_| async {
-                self.render(layers, &placeholders, &place.namespace)
+            .make("render the upgrade", |(_, objects): &(Value, Vec<Object>)| format!("{} objects", objects.len()), |_| async {
+                self.render(layers, &made.placeholders, &place.namespace)
             })
             .await?;
         made.objects.extend(objects.iter().cloned());
+        self.make_images(&objects).await?;
         self.apply("roll out the upgrade", &place, &objects, &before.objects).await?;
         let after = self.deployment(&place, values, objects);
         steps
             .check("rollout", |progress| {
                 let after = &after;
-                async move { crate::check::rollout::complete(after, patience, &progress).await }
+                async move { rollout::complete(after, patience, &progress).await }
             })
             .await?;
         steps
@@ -344,11 +425,11 @@ impl Proving {
                 Prefect::connect(&after).await?.find_flow_run(&run).await
             })
             .await?;
-        self.prove_all(&after, &[]).await?;
+        self.prove_all(&after, &[], made.database.as_ref()).await?;
         Ok(after)
     }
 
-    async fn leave(&self, place: &Place, made: &Made) -> Result<(), StepFailed> {
+    async fn leave(&self, place: &Place, made: Made) -> Result<(), StepFailed> {
         if !made.namespace {
             return Ok(());
         }
@@ -357,20 +438,20 @@ impl Proving {
             self.steps.publish(Happening::Note { message: format!("kept: {kubectl} get all") });
             return Ok(());
         }
-        let removal = tokio::time::timeout(self.options.patience, place.remove(&made.objects, &made.secrets));
+        let patience = self.options.patience;
         self.steps
-            .make("clean up", |()| String::new(), |_| async {
-                removal.await.unwrap_or_else(|_| Err(Broken::new("what the scenario made is not gone in time")))
+            .make("clean up", |()| String::new(), |_| async move {
+                let removal = place.remove(&made.objects, &made.secrets);
+                let removed = tokio::time::timeout(patience, removal)
+                    .await
+                    .unwrap_or_else(|_| Err(Broken::new("what the scenario made is not gone in time")));
+                match made.database {
+                    // both end, whatever became of the other
+                    Some(database) => database.stop().await.and(removed),
+                    None => removed,
+                }
             })
             .await
-    }
-}
-
-fn prepared_text(secrets: usize) -> String {
-    match secrets {
-        0 => "a namespace".into(),
-        1 => "a namespace and a Secret".into(),
-        count => format!("a namespace and {count} Secrets"),
     }
 }
 
@@ -407,6 +488,14 @@ async fn fails_because(
     Err(Broken::new("the deployment is not healthy, but not for the reason that the scenario names")
         .expected(reason, found)
         .details(diagnosis.details()))
+}
+
+/// The values in effect in a chart that may have more keys than the renderer knows.
+fn over_defaults(user: &Value) -> Result<Value, Broken> {
+    let defaults = serde_json::to_value(prefect_e2e_renderer::Values::default());
+    let mut values = defaults.map_err(|error| Broken::new(error.to_string()))?;
+    json_patch::merge(&mut values, user);
+    Ok(values)
 }
 
 /// The objects as YAML, the contents of Secrets left out.

@@ -1,6 +1,10 @@
 //! Many scenarios on one target, several at a time.
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use prefect_e2e_renderer::KubeVersion;
 use prefect_e2e_scenarios::Scenario;
@@ -25,6 +29,10 @@ pub struct RunOptions {
     pub fail_fast: bool,
     /// How often a failed scenario is tried again.
     pub retries: usize,
+    /// How often each scenario is run, to hunt flakes; it passes when all of its runs do.
+    pub repeat: usize,
+    /// How long scenarios took before, by name: those that take longest start first.
+    pub durations: BTreeMap<String, Duration>,
     /// The arguments after `prefect-e2e run SCENARIO` that repeat a scenario as it was run.
     pub rerun_arguments: String,
 }
@@ -38,6 +46,8 @@ pub struct Summary {
     pub failed: Vec<String>,
     /// They were not run, or broken off.
     pub skipped: Vec<String>,
+    /// One failed because the machine lacks what is needed.
+    pub unusable: bool,
 }
 
 /// The number of scenarios that run at once by default: they wait for their servers' boots, which are
@@ -53,14 +63,21 @@ pub fn default_jobs() -> usize {
 
 /// A name for a run that no other has.
 #[must_use]
-pub fn run_id() -> String {
+pub(crate) fn run_id() -> String {
     let id = uuid::Uuid::new_v4().simple().to_string();
     id[..6].to_owned()
 }
 
+/// About what the boot of a server takes, for scenarios that were never run here.
+const BOOT: Duration = Duration::from_secs(12);
+
 /// Puts the scenarios that take longest first, so that none is left to run alone at the end.
-pub(crate) fn longest_first(scenarios: &mut [Scenario]) {
-    scenarios.sort_by_key(|scenario| std::cmp::Reverse(scenario.expected_boots()));
+fn longest_first(scenarios: &mut [Scenario], durations: &BTreeMap<String, Duration>) {
+    let expected = |scenario: &Scenario| {
+        let boots = u32::try_from(scenario.expected_boots()).unwrap_or(u32::MAX);
+        durations.get(&scenario.name).copied().unwrap_or(BOOT.saturating_mul(boots))
+    };
+    scenarios.sort_by_key(|scenario| std::cmp::Reverse(expected(scenario)));
 }
 
 /// Proves `scenarios` on the target that `connect` gives, which is torn down at the end.
@@ -79,7 +96,7 @@ where
 {
     let begin = Instant::now();
     let run = run_id();
-    longest_first(&mut scenarios);
+    longest_first(&mut scenarios, &options.durations);
     let names: Vec<String> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
     let jobs = options.jobs.min(scenarios.len()).max(1);
     events.publish(None, Happening::RunStarted { version: EVENT_VERSION, run: run.clone(), scenarios: names, jobs });
@@ -165,11 +182,19 @@ impl Batch {
     async fn prove(&self, scenario: Scenario) {
         let name = scenario.name.clone();
         let mut verdict = self.attempt(&scenario, 0).await;
-        for attempt in 1..=self.options.retries {
+        for repetition in 1..self.options.repeat {
+            if verdict != Verdict::Passed || self.stop.is_cancelled() {
+                break;
+            }
+            let message = format!("passed {repetition} of {} times", self.options.repeat);
+            self.events.publish(Some(&name), Happening::Note { message });
+            verdict = self.attempt(&scenario, repetition).await;
+        }
+        for attempt in self.options.repeat..self.options.repeat + self.options.retries {
             if verdict != Verdict::Failed || self.stop.is_cancelled() {
                 break;
             }
-            self.events.publish(Some(&name), Happening::Note { message: format!("tried again, attempt {}", attempt + 1) });
+            self.events.publish(Some(&name), Happening::Note { message: format!("failed; attempt {} follows", attempt + 1) });
             if self.attempt(&scenario, attempt).await == Verdict::Passed {
                 verdict = Verdict::Flaky;
                 self.events.publish(Some(&name), Happening::Note { message: "flaky: it passed when tried again".into() });
@@ -196,7 +221,11 @@ impl Batch {
             steps: Steps::new(self.events.clone(), &scenario.name, rerun),
             stop: self.stop.clone(),
         };
-        proving.prove().await
+        let ended = proving.prove().await;
+        if ended.unusable {
+            self.summary.lock().await.unusable = true;
+        }
+        ended.verdict
     }
 
     /// What became of the scenarios; those never begun count as skipped.
@@ -245,7 +274,9 @@ mod tests {
             scenario("one-boot", "description: x\n"),
             scenario("two-boots", "description: x\nproves: [{dataSurvives: {deleting: [server]}}]\n"),
         ];
-        longest_first(&mut scenarios);
+        longest_first(&mut scenarios, &BTreeMap::new());
         assert_eq!(names_of(scenarios.iter()), ["two-boots", "one-boot", "refused"]);
+        longest_first(&mut scenarios, &BTreeMap::from([("refused".to_owned(), Duration::from_secs(90))]));
+        assert_eq!(names_of(scenarios.iter()), ["refused", "two-boots", "one-boot"]);
     }
 }

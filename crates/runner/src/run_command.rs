@@ -3,19 +3,24 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
-use miette::{IntoDiagnostic as _, WrapErr as _};
-use prefect_e2e_renderer::patch::Patches;
+use miette::{IntoDiagnostic as _, miette};
+use prefect_e2e_local_cluster::StateDir;
+use prefect_e2e_scenarios::Scenario;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     event::{Events, Sink},
     exit_code,
+    helm::Chart,
+    history::{History, Shard},
+    image::ImageReplacement,
     prove::ProveOptions,
+    render_command::read_patches,
     run::{self, RunOptions},
     scenario_args::ScenarioArgs,
     secrecy::Secrets,
     signals::StopSignals,
-    sink::terminal::{Terminal, TerminalOptions, Verbosity},
+    sink::{Github, Html, Junit, Ndjson, Recorder, Terminal, TerminalOptions, Verbosity},
     target::{Embedded, Remote, Target, TargetError},
 };
 
@@ -48,6 +53,39 @@ pub(crate) struct RunCommand {
     /// Try a failed scenario again so often; one that then passes is flaky
     #[arg(long, value_name = "N", default_value_t = 0)]
     retries: usize,
+    /// Only scenarios that failed when they were last run
+    #[arg(long)]
+    failed: bool,
+    /// Only the I-th of N parts, cut by how long the scenarios took when they were last run
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// Run each scenario so often, to hunt flakes; it passes when all of them do
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
+    /// Say the failures and the summary alone
+    #[arg(long, short, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say everything: what each step sees on its way, whole logs
+    #[arg(long, short)]
+    verbose: bool,
+    /// Write a JUnit report
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write every event as a line of JSON; docs/events.md describes them
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+    /// Write a report of one HTML page, index.html, that needs no network
+    #[arg(long, value_name = "DIR")]
+    html: Option<PathBuf>,
+    /// Deploy this chart, rendered by helm: a directory, an archive, repository/name or oci://…
+    #[arg(long, value_name = "PATH")]
+    chart: Option<String>,
+    /// Version of the chart
+    #[arg(long, value_name = "VERSION", requires = "chart")]
+    chart_version: Option<String>,
+    /// Replace the begin of image references, for mirrors and air-gapped registries; repeat it
+    #[arg(long, value_name = "FROM=TO")]
+    image: Vec<ImageReplacement>,
     /// Change the rendered objects: RFC 6902 or merge patches selected by kind and name
     #[arg(long, value_name = "FILE")]
     patch: Vec<PathBuf>,
@@ -65,9 +103,11 @@ enum TargetKind {
 
 impl RunCommand {
     pub(crate) async fn run(self) -> miette::Result<u8> {
-        let scenarios = self.scenarios.choose()?;
-        let options = self.options()?;
-        let events = Events::new(self.sinks(), Secrets::default());
+        let history = History::load(StateDir::of_user().into_diagnostic()?.path()).into_diagnostic()?;
+        let scenarios = self.choose(&history)?;
+        let options = self.options(&history, &scenarios)?;
+        let secrets = Secrets::default();
+        let events = Events::new(self.sinks(history, &secrets), secrets);
         let stop = CancellationToken::new();
         let mut signals = StopSignals::listen()?;
         let interrupted = stop.clone();
@@ -83,6 +123,8 @@ impl RunCommand {
         let summary = summary.into_diagnostic()?;
         Ok(if stop.is_cancelled() {
             exit_code::INTERRUPTED
+        } else if summary.unusable {
+            exit_code::UNUSABLE
         } else if summary.failed.is_empty() {
             exit_code::PASSED
         } else {
@@ -90,25 +132,43 @@ impl RunCommand {
         })
     }
 
-    fn options(&self) -> miette::Result<RunOptions> {
-        let mut patches = Patches::default();
-        for path in &self.patch {
-            let text = std::fs::read_to_string(path)
-                .into_diagnostic()
-                .wrap_err_with(|| format!("cannot read the patches of {}", path.display()))?;
-            patches.add(&path.display().to_string(), &text).into_diagnostic()?;
+    /// The scenarios asked for, longest first.
+    fn choose(&self, history: &History) -> miette::Result<Vec<Scenario>> {
+        let mut scenarios = self.scenarios.choose()?;
+        if self.failed {
+            let failed = history.failed();
+            scenarios.retain(|scenario| failed.contains(&scenario.name));
+            if scenarios.is_empty() {
+                return Err(miette!("none of these scenarios failed when it was last run"));
+            }
         }
+        if let Some(shard) = self.shard {
+            let names: Vec<String> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
+            let part = history.shard(&names, shard);
+            scenarios.retain(|scenario| part.contains(&scenario.name));
+        }
+        Ok(scenarios)
+    }
+
+    fn options(&self, history: &History, scenarios: &[Scenario]) -> miette::Result<RunOptions> {
         let jobs = if self.namespace.is_some() { 1 } else { self.jobs.unwrap_or_else(run::default_jobs) };
         Ok(RunOptions {
             jobs,
             prove: ProveOptions {
                 patience: Duration::from_secs(self.timeout),
                 keep: self.keep,
-                patches,
+                chart: self.chart.clone().map(|reference| Chart { reference, version: self.chart_version.clone() }),
+                patches: read_patches(&self.patch)?,
+                images: self.image.clone(),
                 namespace: self.namespace.clone(),
             },
             fail_fast: self.fail_fast,
             retries: self.retries,
+            repeat: self.repeat as usize,
+            durations: scenarios
+                .iter()
+                .filter_map(|scenario| Some((scenario.name.clone(), history.duration(&scenario.name)?)))
+                .collect(),
             rerun_arguments: self.rerun_arguments(),
         })
     }
@@ -122,13 +182,38 @@ impl RunCommand {
         if let Some(context) = &self.context {
             words.push(format!("--context {context}"));
         }
+        if let Some(chart) = &self.chart {
+            words.push(format!("--chart {chart}"));
+        }
+        if let Some(version) = &self.chart_version {
+            words.push(format!("--chart-version {version}"));
+        }
         words.extend(self.patch.iter().map(|path| format!("--patch {}", path.display())));
         words.iter().map(|word| format!(" {word}")).collect()
     }
 
-    fn sinks(&self) -> Vec<Box<dyn Sink>> {
-        let options = TerminalOptions::of_process(Verbosity::Normal);
-        vec![Box::new(Terminal::new(options, Box::new(std::io::stdout())))]
+    fn sinks(&self, history: History, secrets: &Secrets) -> Vec<Box<dyn Sink>> {
+        let verbosity = match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        };
+        let terminal = Terminal::new(TerminalOptions::of_process(verbosity), Box::new(std::io::stdout()));
+        let recorder = if self.shard.is_some() { Recorder::of_shard(history) } else { Recorder::new(history) };
+        let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(terminal), Box::new(recorder)];
+        if let Some(path) = &self.junit {
+            sinks.push(Box::new(Junit::new(path.clone())));
+        }
+        if let Some(path) = &self.events {
+            sinks.push(Box::new(Ndjson::new(path.clone())));
+        }
+        if let Some(directory) = &self.html {
+            sinks.push(Box::new(Html::new(directory.clone(), secrets.clone())));
+        }
+        if let Some(github) = Github::of_process(std::path::Path::new("scenarios")) {
+            sinks.push(Box::new(github));
+        }
+        sinks
     }
 
     async fn connect(&self, events: &Events) -> Result<Box<dyn Target>, TargetError> {

@@ -23,8 +23,11 @@ pub(crate) struct Progress {
 }
 
 /// A step has failed, which was published.
-#[derive(Debug, Clone)]
-pub(crate) struct StepFailed;
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StepFailed {
+    /// The machine lacks what is needed.
+    pub(crate) of_the_environment: bool,
+}
 
 impl Steps {
     /// Steps of `scenario`, which the command `rerun` runs again.
@@ -54,7 +57,7 @@ impl Steps {
         let result = work(self.progress(step)).await;
         let (outcome, result) = match result {
             Ok(value) => (Outcome::Passed { seen: seen(&value) }, Ok(value)),
-            Err(broken) => (self.failed(broken), Err(StepFailed)),
+            Err(broken) => self.failed(broken),
         };
         self.end(step, outcome, begin);
         result
@@ -69,7 +72,7 @@ impl Steps {
         let (outcome, result) = match work(self.progress(step)).await {
             Ok(Verdict::Holds(seen)) => (Outcome::Passed { seen }, Ok(())),
             Ok(Verdict::Skipped(reason)) => (Outcome::Skipped { reason }, Ok(())),
-            Err(broken) => (self.failed(broken), Err(StepFailed)),
+            Err(broken) => self.failed(broken),
         };
         self.end(step, outcome, begin);
         result
@@ -88,8 +91,9 @@ impl Steps {
         self.publish(Happening::StepEnded { step: step.to_owned(), outcome, took: begin.elapsed() });
     }
 
-    fn failed(&self, broken: Broken) -> Outcome {
-        Outcome::Failed(Box::new(broken.into_failure(self.rerun.clone())))
+    fn failed<T>(&self, broken: Broken) -> (Outcome, Result<T, StepFailed>) {
+        let failed = StepFailed { of_the_environment: broken.is_of_the_environment() };
+        (Outcome::Failed(Box::new(broken.into_failure(self.rerun.clone()))), Err(failed))
     }
 }
 

@@ -136,7 +136,7 @@ pub struct Because {
 
 /// A point that a scenario proves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Proof {
     /// A flow run is still there after these pods were deleted and replaced.
     DataSurvives(DataSurvival),

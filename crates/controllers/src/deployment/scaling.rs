@@ -184,3 +184,123 @@ fn proportional(active: &[&ReplicaSet], allowed: i32, to_add: i32) -> Plan {
     }
     plan
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn spec(replicas: i32, surge: &Value, unavailable: &Value) -> DeploymentSpec {
+        serde_json::from_value(json!({
+            "replicas": replicas, "selector": {}, "template": {},
+            "strategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable},
+            },
+        }))
+        .unwrap()
+    }
+
+    /// A ReplicaSet made on this day, with so many pods asked for and available.
+    fn set(day: u32, replicas: i32, available: i32) -> ReplicaSet {
+        serde_json::from_value(json!({
+            "metadata": {
+                "name": format!("set-{day}"), "uid": day.to_string(),
+                "creationTimestamp": format!("2026-01-{day:02}T00:00:00Z"),
+            },
+            "spec": {"replicas": replicas, "selector": {}},
+            "status": {"replicas": replicas, "availableReplicas": available},
+        }))
+        .unwrap()
+    }
+
+    fn targets(plan: &Plan) -> Vec<(String, i32)> {
+        let mut targets: Vec<_> = plan
+            .iter()
+            .map(|(set, target)| (set.name_any(), *target))
+            .collect();
+        targets.sort();
+        targets
+    }
+
+    fn expected(pairs: &[(&str, i32)]) -> Vec<(String, i32)> {
+        pairs
+            .iter()
+            .map(|(name, target)| ((*name).to_owned(), *target))
+            .collect()
+    }
+
+    #[rstest]
+    #[case(10, json!("25%"), json!("25%"), (3, 2))]
+    #[case(1, json!("25%"), json!("25%"), (1, 0))]
+    #[case(4, json!(0), json!("10%"), (0, 1))]
+    #[case(4, json!(2), json!(1), (2, 1))]
+    fn surge_is_rounded_up_and_unavailability_down(
+        #[case] replicas: i32,
+        #[case] surge: Value,
+        #[case] unavailable: Value,
+        #[case] posts: (i32, i32),
+    ) {
+        assert_eq!(fenceposts(&spec(replicas, &surge, &unavailable)), posts);
+    }
+
+    #[rstest]
+    #[case(&[set(1, 3, 3)], set(2, 0, 0), 1)]
+    #[case(&[set(1, 2, 2)], set(2, 1, 1), 2)]
+    #[case(&[set(1, 3, 3)], set(2, 1, 1), 1)]
+    #[case(&[], set(2, 0, 0), 3)]
+    #[case(&[], set(2, 5, 5), 3)]
+    fn the_new_set_grows_as_far_as_the_surge_lets_it(
+        #[case] old: &[ReplicaSet],
+        #[case] new: ReplicaSet,
+        #[case] wanted: i32,
+    ) {
+        let all: Vec<ReplicaSet> = old.iter().chain([&new]).cloned().collect();
+        assert_eq!(new_replicas(&spec(3, &json!(1), &json!(0)), &all, &new), wanted);
+    }
+
+    #[rstest]
+    // nothing may be missing, and the new pod is not available yet
+    #[case(&[set(1, 3, 3)], set(2, 1, 0), &[])]
+    #[case(&[set(1, 3, 3)], set(2, 1, 1), &[("set-1", 2)])]
+    // what is not available goes first, and needs no new pod for it
+    #[case(&[set(1, 3, 1)], set(2, 1, 1), &[("set-1", 2)])]
+    // the older set goes before the younger one
+    #[case(&[set(1, 1, 1), set(2, 2, 2)], set(3, 1, 1), &[("set-1", 0)])]
+    #[case(&[set(1, 0, 0)], set(2, 3, 3), &[])]
+    fn old_sets_shrink_while_enough_pods_are_available(
+        #[case] old: &[ReplicaSet],
+        #[case] new: ReplicaSet,
+        #[case] plan: &[(&str, i32)],
+    ) {
+        assert_eq!(
+            targets(&scale_down(&spec(3, &json!(1), &json!(0)), old, &new)),
+            expected(plan)
+        );
+    }
+
+    #[rstest]
+    #[case(6, &[set(1, 3, 3)], &[("set-1", 6)])]
+    #[case(0, &[set(1, 3, 3)], &[("set-1", 0)])]
+    // the new set is there: the old one has no part in it
+    #[case(3, &[set(1, 2, 2), set(2, 3, 3)], &[("set-1", 0)])]
+    // in the middle of a rollout each grows with its size
+    #[case(20, &[set(1, 8, 8), set(2, 2, 0)], &[("set-1", 17), ("set-2", 4)])]
+    #[case(0, &[set(1, 8, 8), set(2, 2, 0)], &[("set-1", 0), ("set-2", 0)])]
+    fn a_changed_number_is_shared(
+        #[case] replicas: i32,
+        #[case] all: &[ReplicaSet],
+        #[case] plan: &[(&str, i32)],
+    ) {
+        let mut all = all.to_vec();
+        for set in &mut all {
+            // as the deployment scaled them last, to ten
+            annotation::mark_replicas(set, &spec(10, &json!(1), &json!(0)));
+        }
+        let new = all.last().cloned();
+        let plan_found = scaled(&spec(replicas, &json!(1), &json!(0)), &all, new.as_ref());
+        assert_eq!(targets(&plan_found), expected(plan));
+    }
+}

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::testing::{TestCluster, template};
 
-fn deployment(image: &str, change: Value) -> Value {
+fn deployment(image: &str, change: &Value) -> Value {
     let mut spec = json!({
         "replicas": 3,
         "selector": {"matchLabels": {"app": "web"}},
@@ -52,7 +52,9 @@ async fn sets(cluster: &TestCluster) -> Vec<(i64, i32)> {
 #[tokio::test(start_paused = true)]
 async fn a_deployment_gets_its_pods_and_says_so() {
     let cluster = TestCluster::start().await;
-    cluster.create::<Deployment>(deployment("ready", json!({}))).await;
+    cluster
+        .create::<Deployment>(deployment("ready", &json!({})))
+        .await;
     let done = cluster
         .until_one("web", |one| {
             reason_is(one, "Progressing", "NewReplicaSetAvailable")
@@ -91,7 +93,7 @@ async fn a_deployment_gets_its_pods_and_says_so() {
 async fn a_rollout_keeps_within_surge_and_unavailability() {
     let cluster = TestCluster::start().await;
     let strategy = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}});
-    let object = deployment("ready", json!({"strategy": strategy, "minReadySeconds": 5}));
+    let object = deployment("ready", &json!({"strategy": strategy, "minReadySeconds": 5}));
     cluster.create::<Deployment>(object).await;
     cluster.until_one("web", is_complete).await;
     let watch = async {
@@ -125,7 +127,7 @@ async fn a_rollout_keeps_within_surge_and_unavailability() {
 async fn a_rollout_that_gets_no_ready_pods_keeps_the_old_ones_and_times_out() {
     let cluster = TestCluster::start().await;
     cluster
-        .create::<Deployment>(deployment("ready", json!({"progressDeadlineSeconds": 60})))
+        .create::<Deployment>(deployment("ready", &json!({"progressDeadlineSeconds": 60})))
         .await;
     cluster.until_one("web", is_complete).await;
     cluster.patch::<Deployment>("web", image("unready")).await;
@@ -154,7 +156,7 @@ async fn a_rollout_that_gets_no_ready_pods_keeps_the_old_ones_and_times_out() {
 async fn recreate_ends_the_old_pods_before_it_makes_new_ones() {
     let cluster = TestCluster::start().await;
     cluster
-        .create::<Deployment>(deployment("ready", json!({"strategy": {"type": "Recreate"}})))
+        .create::<Deployment>(deployment("ready", &json!({"strategy": {"type": "Recreate"}})))
         .await;
     cluster.until_one("web", is_complete).await;
     let old: Vec<_> = cluster.list::<Pod>().await.iter().map(|pod| pod.uid()).collect();
@@ -168,7 +170,9 @@ async fn recreate_ends_the_old_pods_before_it_makes_new_ones() {
 #[tokio::test(start_paused = true)]
 async fn scaling_needs_no_new_revision() {
     let cluster = TestCluster::start().await;
-    cluster.create::<Deployment>(deployment("ready", json!({}))).await;
+    cluster
+        .create::<Deployment>(deployment("ready", &json!({})))
+        .await;
     cluster.until_one("web", is_complete).await;
     for replicas in [5, 1, 0] {
         cluster
@@ -186,7 +190,9 @@ async fn scaling_needs_no_new_revision() {
 #[tokio::test(start_paused = true)]
 async fn a_paused_deployment_waits_with_its_new_template() {
     let cluster = TestCluster::start().await;
-    cluster.create::<Deployment>(deployment("ready", json!({}))).await;
+    cluster
+        .create::<Deployment>(deployment("ready", &json!({})))
+        .await;
     cluster.until_one("web", is_complete).await;
     let mut change = image("other");
     change["spec"]["paused"] = true.into();
@@ -207,7 +213,7 @@ async fn a_paused_deployment_waits_with_its_new_template() {
 async fn old_replica_sets_are_kept_up_to_the_limit() {
     let cluster = TestCluster::start().await;
     cluster
-        .create::<Deployment>(deployment("ready", json!({"revisionHistoryLimit": 1})))
+        .create::<Deployment>(deployment("ready", &json!({"revisionHistoryLimit": 1})))
         .await;
     for round in 0..3 {
         let round =

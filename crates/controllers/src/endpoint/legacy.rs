@@ -6,7 +6,7 @@ use kube::{
     api::{DeleteParams, ObjectMeta},
 };
 
-use super::{Backend, Port, by_ports, is_managed, labels, slice::reference};
+use super::{Backend, Port, by_ports, labels, slice::reference};
 use crate::{
     cluster::{Cluster, writing},
     error::{ReconcileError, gone_is_fine},
@@ -50,11 +50,11 @@ pub(super) async fn sync(
 /// Deletes the Endpoints of a Service that is gone.
 pub(super) async fn delete(cluster: &Cluster, service: &Key) -> Result<(), ReconcileError> {
     let api = cluster.api::<Endpoints>(&service.namespace);
-    if api
-        .get_opt(&service.name)
-        .await?
-        .is_some_and(|endpoints| is_managed(&endpoints))
-    {
+    let is_ours = |endpoints: &Endpoints| {
+        let (key, manager) = MANAGED_BY;
+        endpoints.labels().get(key).is_some_and(|by| by == manager)
+    };
+    if api.get_opt(&service.name).await?.as_ref().is_some_and(is_ours) {
         gone_is_fine(api.delete(&service.name, &DeleteParams::default()).await)?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 //! Source of the rules: `k8s.io/endpointslice` and `k8s.io/kubernetes/pkg/controller/endpoint`, 1.34.
 
 mod legacy;
+mod mirror;
 mod slice;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -42,14 +43,20 @@ impl Reconciler for ServiceEndpoints {
             .api::<Service>(&key.namespace)
             .get_opt(&key.name)
             .await?;
-        let Some(service) = service.filter(|service| !is_deleting(service)) else {
-            slice::delete_all(&self.cluster, key).await?;
+        let service = service.filter(|service| !is_deleting(service));
+        let selector = service.as_ref().and_then(selector);
+        mirror::sync(
+            &self.cluster,
+            key,
+            service.as_ref().filter(|_| selector.is_none()),
+        )
+        .await?;
+        let Some(service) = service else {
+            slice::replace(&self.cluster, key, slice::MANAGED_BY, Vec::new()).await?;
             legacy::delete(&self.cluster, key).await?;
             return Ok(None);
         };
-        let Some(selector) = selector(&service) else {
-            return Ok(None);
-        };
+        let Some(selector) = selector else { return Ok(None) };
         let mut pods = self.pods.in_namespace(&key.namespace);
         pods.retain(|pod| selector.matches(pod.labels()));
         let backends: Vec<Backend> = pods
@@ -76,33 +83,19 @@ pub(crate) fn look_at_selecting(services: &Informer<Service>, pods: &Informer<Po
     });
 }
 
-/// Looks at the Service of endpoints that somebody else changed or deleted.
+/// Looks at the Service of endpoints that changed: kept here, or to be mirrored.
 pub(crate) fn look_at_service_of<K>(informer: &Informer<K>, queue: &Queue<Key>)
 where
     K: Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
 {
     let queue = queue.clone();
     informer.listen(move |change| {
-        for object in change.states().filter(|object| is_managed(*object)) {
-            let name = object
-                .labels()
-                .get(slice::SERVICE_LABEL)
-                .cloned()
-                .unwrap_or_else(|| object.name_any());
+        for object in change.states() {
+            let name = object.labels().get(slice::SERVICE_LABEL).cloned();
+            let name = name.unwrap_or_else(|| object.name_any());
             queue.add(Key::new(&object.namespace().unwrap_or_default(), &name));
         }
     });
-}
-
-/// Whether these controllers keep the endpoints.
-fn is_managed(object: &impl Resource) -> bool {
-    let labels = object.labels();
-    labels
-        .get(slice::MANAGED_BY.0)
-        .is_some_and(|by| by == slice::MANAGED_BY.1)
-        || labels
-            .get(legacy::MANAGED_BY.0)
-            .is_some_and(|by| by == legacy::MANAGED_BY.1)
 }
 
 /// What the Service selects; `None` when somebody else keeps its endpoints, or it has none.

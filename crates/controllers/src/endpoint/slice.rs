@@ -31,18 +31,31 @@ pub(super) async fn sync(
     service: &Service,
     backends: &[Backend],
 ) -> Result<(), ReconcileError> {
-    let api = cluster.api::<EndpointSlice>(&service.namespace().unwrap_or_default());
-    let mut present = present(cluster, &Key::of(service)).await?;
-    for wanted in wanted(service, backends) {
-        let same_ports = present.iter().position(|slice| slice.ports == wanted.ports);
-        let Some(at) = same_ports else {
+    replace(cluster, &Key::of(service), MANAGED_BY, wanted(service, backends)).await
+}
+
+/// Makes the slices of a Service that a controller keeps those that are wanted.
+pub(super) async fn replace(
+    cluster: &Cluster,
+    service: &Key,
+    managed_by: (&str, &str),
+    wanted: Vec<EndpointSlice>,
+) -> Result<(), ReconcileError> {
+    let api = cluster.api::<EndpointSlice>(&service.namespace);
+    let own = format!(
+        "{SERVICE_LABEL}={},{}={}",
+        service.name, managed_by.0, managed_by.1
+    );
+    let mut present = api.list(&ListParams::default().labels(&own)).await?.items;
+    for wanted in wanted {
+        let is_alike =
+            |slice: &EndpointSlice| slice.ports == wanted.ports && slice.address_type == wanted.address_type;
+        let Some(at) = present.iter().position(is_alike) else {
             api.create(&writing(), &wanted).await?;
             continue;
         };
         let before = present.swap_remove(at);
-        let is_same =
-            before.endpoints == wanted.endpoints && before.metadata.labels == wanted.metadata.labels;
-        if !is_same {
+        if before.endpoints != wanted.endpoints || before.metadata.labels != wanted.metadata.labels {
             let mut after = before;
             after.endpoints = wanted.endpoints;
             after.metadata.labels = wanted.metadata.labels;
@@ -53,22 +66,6 @@ pub(super) async fn sync(
         gone_is_fine(api.delete(&slice.name_any(), &DeleteParams::default()).await)?;
     }
     Ok(())
-}
-
-/// Deletes the slices of a Service that is gone.
-pub(super) async fn delete_all(cluster: &Cluster, service: &Key) -> Result<(), ReconcileError> {
-    let api = cluster.api::<EndpointSlice>(&service.namespace);
-    for slice in present(cluster, service).await? {
-        gone_is_fine(api.delete(&slice.name_any(), &DeleteParams::default()).await)?;
-    }
-    Ok(())
-}
-
-async fn present(cluster: &Cluster, service: &Key) -> Result<Vec<EndpointSlice>, kube::Error> {
-    let (key, manager) = MANAGED_BY;
-    let own = format!("{SERVICE_LABEL}={},{key}={manager}", service.name);
-    let api = cluster.api::<EndpointSlice>(&service.namespace);
-    Ok(api.list(&ListParams::default().labels(&own)).await?.items)
 }
 
 fn wanted(service: &Service, backends: &[Backend]) -> Vec<EndpointSlice> {

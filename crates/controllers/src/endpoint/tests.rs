@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::testing::{TestCluster, template};
 
-fn service(change: Value) -> Value {
+fn service(change: &Value) -> Value {
     let mut spec = json!({
         "selector": {"app": "web"},
         "ports": [{"name": "http", "port": 80, "targetPort": "http"}],
@@ -53,7 +53,7 @@ fn is_ready(condition: &EndpointConditions) -> bool {
 #[tokio::test(start_paused = true)]
 async fn ready_pods_are_behind_their_service() {
     let cluster = TestCluster::start().await;
-    cluster.create::<Service>(service(json!({}))).await;
+    cluster.create::<Service>(service(&json!({}))).await;
     let empty = cluster.until(|slices| !own(slices).is_empty()).await;
     assert!(own(&empty)[0].endpoints.is_empty());
     cluster.create::<Pod>(pod_named("a", "ready", 8080)).await;
@@ -87,11 +87,13 @@ async fn ready_pods_are_behind_their_service() {
 #[tokio::test(start_paused = true)]
 async fn pods_with_other_numbers_for_a_named_port_have_slices_of_their_own() {
     let cluster = TestCluster::start().await;
-    cluster.create::<Service>(service(json!({}))).await;
+    cluster.create::<Service>(service(&json!({}))).await;
     for (name, port) in [("a", 8080), ("b", 9090)] {
         cluster.create::<Pod>(pod_named(name, "ready", port)).await;
     }
-    let slices = cluster.until(|slices| conditions(&own(slices)).len() == 2).await;
+    let slices = cluster
+        .until(|slices| own(slices).len() == 2 && conditions(&own(slices)).len() == 2)
+        .await;
     let mut ports: Vec<_> = own(&slices)
         .iter()
         .map(|slice| slice.ports.as_ref().unwrap()[0].port)
@@ -104,7 +106,7 @@ async fn pods_with_other_numbers_for_a_named_port_have_slices_of_their_own() {
 async fn a_headless_service_may_publish_pods_that_are_not_ready() {
     let cluster = TestCluster::start().await;
     let change = json!({"clusterIP": "None", "publishNotReadyAddresses": true});
-    cluster.create::<Service>(service(change)).await;
+    cluster.create::<Service>(service(&change)).await;
     let mut object = pod_named("a", "unready", 8080);
     object["spec"]["hostname"] = "a".into();
     object["spec"]["subdomain"] = "web".into();
@@ -119,7 +121,7 @@ async fn a_headless_service_may_publish_pods_that_are_not_ready() {
 #[tokio::test(start_paused = true)]
 async fn endpoints_go_with_their_service_and_come_back_when_deleted() {
     let cluster = TestCluster::start().await;
-    cluster.create::<Service>(service(json!({}))).await;
+    cluster.create::<Service>(service(&json!({}))).await;
     let first = own(&cluster.until(|slices| !own(slices).is_empty()).await);
     cluster
         .api::<EndpointSlice>()
@@ -142,4 +144,26 @@ async fn endpoints_go_with_their_service_and_come_back_when_deleted() {
     cluster
         .until(|all: &[Endpoints]| all.iter().all(|one| one.name_any() != "web"))
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoints_written_by_hand_are_mirrored_for_a_service_without_a_selector() {
+    let cluster = TestCluster::start().await;
+    cluster
+        .create::<Service>(service(&json!({"selector": null})))
+        .await;
+    let endpoints = json!({
+        "metadata": {"name": "web"},
+        "subsets": [{"addresses": [{"ip": "192.0.2.7"}], "ports": [{"name": "http", "port": 5432}]}],
+    });
+    cluster.create::<Endpoints>(endpoints).await;
+    let slices = own(&cluster.until(|slices| !own(slices).is_empty()).await);
+    assert_eq!(slices[0].endpoints[0].addresses, ["192.0.2.7"]);
+    assert_eq!(slices[0].ports.as_ref().unwrap()[0].port, Some(5432));
+    cluster
+        .api::<Endpoints>()
+        .delete("web", &DeleteParams::default())
+        .await
+        .unwrap();
+    cluster.until(|slices| own(slices).is_empty()).await;
 }

@@ -19,7 +19,14 @@ pub(super) struct Verdict {
     /// The condition when no pod is left.
     pub(super) end: &'static str,
     pub(super) reason: &'static str,
-    pub(super) message: String,
+    pub(super) message: &'static str,
+}
+
+impl Verdict {
+    /// The reason and the message.
+    pub(super) fn why(&self) -> (&'static str, &'static str) {
+        (self.reason, self.message)
+    }
 }
 
 const COMPLETE: (&str, &str) = ("SuccessCriteriaMet", "Complete");
@@ -50,7 +57,7 @@ fn verdict_of(reason: &str) -> Option<Verdict> {
         target,
         end,
         reason,
-        message: message.to_owned(),
+        message,
     })
 }
 
@@ -138,15 +145,21 @@ pub(super) fn finished_at(job: &Job) -> Option<Time> {
     end(job).and_then(|condition| condition.last_transition_time.clone())
 }
 
-/// Sets a condition to `value`, for the reason of the verdict.
-pub(super) fn set(status: &mut JobStatus, kind: &str, value: &str, verdict: &Verdict, clock: &Clock) {
+/// Sets a condition to `value`, for a reason with a message.
+pub(super) fn set(
+    status: &mut JobStatus,
+    kind: &str,
+    value: &str,
+    (reason, message): (&str, &str),
+    clock: &Clock,
+) {
     let conditions = status.conditions.get_or_insert_default();
     conditions.retain(|condition| condition.type_ != kind);
     conditions.push(JobCondition {
         type_: kind.to_owned(),
         status: value.to_owned(),
-        reason: Some(verdict.reason.to_owned()),
-        message: Some(verdict.message.clone()),
+        reason: Some(reason.to_owned()),
+        message: Some(message.to_owned()),
         last_probe_time: Some(clock.now()),
         last_transition_time: Some(clock.now()),
     });

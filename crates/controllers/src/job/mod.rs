@@ -93,7 +93,13 @@ impl Run<'_> {
         let told = self.note_suspension(&mut status);
         let verdict = condition::verdict(&self.job, &self.pods, &tally, &self.cluster.clock);
         if let Some(verdict) = verdict.as_ref().filter(|_| !condition::is_decided(&status)) {
-            condition::set(&mut status, verdict.target, "True", verdict, &self.cluster.clock);
+            condition::set(
+                &mut status,
+                verdict.target,
+                "True",
+                verdict.why(),
+                &self.cluster.clock,
+            );
         }
         let (mut next, mut failed) = (None, Ok(()));
         if condition::is_decided(&status) || self.spec().suspend == Some(true) {
@@ -161,13 +167,7 @@ impl Run<'_> {
             (true, false) => ("False", "JobResumed", "Resumed", "Job resumed"),
             _ => return None,
         };
-        let state = condition::Verdict {
-            target: "Suspended",
-            end: "Suspended",
-            reason,
-            message: text.to_owned(),
-        };
-        condition::set(status, "Suspended", value, &state, clock);
+        condition::set(status, "Suspended", value, (reason, text), clock);
         Some((false, event, text.to_owned()))
     }
 
@@ -178,12 +178,12 @@ impl Run<'_> {
         if !quiet || !tally.is_settled() {
             return None;
         }
-        condition::set(status, verdict.end, "True", &verdict, &self.cluster.clock);
+        condition::set(status, verdict.end, "True", verdict.why(), &self.cluster.clock);
         if verdict.end == "Complete" {
             status.completion_time = Some(self.cluster.clock.now());
             return Some((false, "Completed", "Job completed".to_owned()));
         }
-        Some((true, verdict.reason, verdict.message))
+        Some((true, verdict.reason, verdict.message.to_owned()))
     }
 
     async fn write_status(&mut self, status: JobStatus) -> Result<(), ReconcileError> {

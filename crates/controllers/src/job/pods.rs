@@ -13,7 +13,7 @@ use kube::{ResourceExt as _, api::DeleteParams};
 
 use super::{
     Run, indexes,
-    tracking::{FINALIZER, JOB_LABEL, Tally},
+    tracking::{FINALIZER, Tally},
 };
 use crate::{
     cluster::writing,
@@ -106,17 +106,8 @@ impl Run<'_> {
 
     fn new_pod(&self, tally: &Tally) -> Pod {
         let name = self.job.name_any();
-        let uid = self.job.uid().unwrap_or_default();
         let namespace = self.job.namespace().unwrap_or_default();
         let mut pod = pod::from_template(&self.spec().template, &namespace, controller_reference(&self.job));
-        for (key, value) in [
-            (JOB_LABEL, &name),
-            ("job-name", &name),
-            ("batch.kubernetes.io/controller-uid", &uid),
-            ("controller-uid", &uid),
-        ] {
-            label(&mut pod.metadata, key, value);
-        }
         pod.metadata
             .finalizers
             .get_or_insert_default()

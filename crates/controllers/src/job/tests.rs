@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::testing::{TestCluster, template};
 
-fn job(image: &str, change: Value) -> Value {
+fn job(image: &str, change: &Value) -> Value {
     let mut template = template("task", image);
     template["spec"]["restartPolicy"] = "Never".into();
     let mut spec = json!({"template": template});
@@ -41,7 +41,7 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 async fn a_job_is_complete_when_enough_pods_succeeded() {
     let cluster = TestCluster::start().await;
     cluster
-        .create::<Job>(job("succeeds", json!({"completions": 3, "parallelism": 2})))
+        .create::<Job>(job("succeeds", &json!({"completions": 3, "parallelism": 2})))
         .await;
     let job = finished(&cluster).await;
     let status = job.status.clone().unwrap();
@@ -69,7 +69,7 @@ async fn a_job_fails_when_its_pods_failed_too_often_with_pauses_between() {
     let cluster = TestCluster::start().await;
     let begun = tokio::time::Instant::now();
     cluster
-        .create::<Job>(job("fails", json!({"backoffLimit": 2})))
+        .create::<Job>(job("fails", &json!({"backoffLimit": 2})))
         .await;
     let job = finished(&cluster).await;
     let status = job.status.clone().unwrap();
@@ -89,7 +89,7 @@ async fn a_job_fails_when_its_pods_failed_too_often_with_pauses_between() {
 async fn a_job_that_takes_too_long_is_ended() {
     let cluster = TestCluster::start().await;
     cluster
-        .create::<Job>(job("ready", json!({"activeDeadlineSeconds": 30})))
+        .create::<Job>(job("ready", &json!({"activeDeadlineSeconds": 30})))
         .await;
     let job = finished(&cluster).await;
     assert_eq!(
@@ -103,7 +103,7 @@ async fn a_job_that_takes_too_long_is_ended() {
 async fn an_indexed_job_gives_each_pod_a_number() {
     let cluster = TestCluster::start().await;
     let change = json!({"completions": 3, "parallelism": 3, "completionMode": "Indexed"});
-    cluster.create::<Job>(job("succeeds", change)).await;
+    cluster.create::<Job>(job("succeeds", &change)).await;
     let job = finished(&cluster).await;
     assert_eq!(job.status.unwrap().completed_indexes.as_deref(), Some("0-2"));
     let mut hosts: Vec<_> = cluster
@@ -123,7 +123,7 @@ async fn an_indexed_job_gives_each_pod_a_number() {
 async fn a_suspended_job_has_no_pods_until_it_is_resumed() {
     let cluster = TestCluster::start().await;
     cluster
-        .create::<Job>(job("succeeds", json!({"suspend": true})))
+        .create::<Job>(job("succeeds", &json!({"suspend": true})))
         .await;
     cluster
         .until_one("task", |job: &Job| {
@@ -141,7 +141,7 @@ async fn a_suspended_job_has_no_pods_until_it_is_resumed() {
 async fn a_finished_job_goes_after_its_time_with_its_pods() {
     let cluster = TestCluster::start().await;
     cluster
-        .create::<Job>(job("succeeds", json!({"ttlSecondsAfterFinished": 60})))
+        .create::<Job>(job("succeeds", &json!({"ttlSecondsAfterFinished": 60})))
         .await;
     finished(&cluster).await;
     cluster.until(|jobs: &[Job]| jobs.is_empty()).await;
@@ -151,7 +151,7 @@ async fn a_finished_job_goes_after_its_time_with_its_pods() {
 #[tokio::test(start_paused = true)]
 async fn a_job_that_is_deleted_lets_its_pods_go() {
     let cluster = TestCluster::start().await;
-    cluster.create::<Job>(job("ready", json!({}))).await;
+    cluster.create::<Job>(job("ready", &json!({}))).await;
     cluster.until(|pods: &[Pod]| pods.iter().any(pod::is_ready)).await;
     cluster
         .api::<Job>()

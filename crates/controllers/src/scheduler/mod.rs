@@ -30,7 +30,9 @@ use placement::Room;
 const NAME: &str = "default-scheduler";
 
 /// How long a claim may take to be bound before its pod is said to wait for it.
-const BINDING_TAKES_SECONDS: i64 = 1;
+///
+/// Times of the API are whole seconds: it is one at least.
+const BINDING_TAKES_SECONDS: i64 = 2;
 
 pub(crate) struct Scheduler {
     pub(crate) cluster: Cluster,
@@ -155,7 +157,7 @@ impl Scheduler {
     }
 
     async fn claim_obstacle(&self, pod: &Pod, volume: &Volume) -> Result<Option<Obstacle>, ReconcileError> {
-        let Some(name) = claim_name(pod, volume) else {
+        let Some(name) = pod::claim_name(pod, volume) else {
             return Ok(None);
         };
         let api = self
@@ -251,15 +253,6 @@ impl Scheduler {
             message,
         };
         self.cluster.tell(pod, news).await;
-    }
-}
-
-/// The claim behind a volume; that of an ephemeral volume has the names of pod and volume.
-fn claim_name(pod: &Pod, volume: &Volume) -> Option<String> {
-    match (&volume.persistent_volume_claim, &volume.ephemeral) {
-        (Some(source), _) => Some(source.claim_name.clone()),
-        (None, Some(_)) => Some(format!("{}-{}", pod.name_any(), volume.name)),
-        (None, None) => None,
     }
 }
 

@@ -160,7 +160,7 @@ mod tests {
 
     use super::*;
 
-    fn room(spec: Value) -> Room {
+    fn room(spec: &Value) -> Room {
         let node = json!({
             "metadata": {"name": "node", "labels": {"disk": "fast", "cores": "2"}},
             "spec": spec,
@@ -176,7 +176,7 @@ mod tests {
         serde_json::from_value(json!({"spec": spec})).unwrap()
     }
 
-    fn term(operator: &str, values: Value) -> Value {
+    fn term(operator: &str, values: &Value) -> Value {
         let terms = json!([{"matchExpressions": [{"key": "cores", "operator": operator, "values": values}]}]);
         json!({"affinity": {"nodeAffinity": {
             "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms},
@@ -188,15 +188,15 @@ mod tests {
     #[rstest]
     #[case(json!({"nodeSelector": {"disk": "fast"}}), &[])]
     #[case(json!({"nodeSelector": {"disk": "slow"}}), MISMATCH)]
-    #[case(term("In", json!(["2"])), &[])]
-    #[case(term("In", json!(["3"])), MISMATCH)]
-    #[case(term("NotIn", json!(["2"])), MISMATCH)]
-    #[case(term("Exists", json!(null)), &[])]
-    #[case(term("DoesNotExist", json!(null)), MISMATCH)]
-    #[case(term("Gt", json!(["1"])), &[])]
-    #[case(term("Lt", json!(["2"])), MISMATCH)]
+    #[case(term("In", &json!(["2"])), &[])]
+    #[case(term("In", &json!(["3"])), MISMATCH)]
+    #[case(term("NotIn", &json!(["2"])), MISMATCH)]
+    #[case(term("Exists", &json!(null)), &[])]
+    #[case(term("DoesNotExist", &json!(null)), MISMATCH)]
+    #[case(term("Gt", &json!(["1"])), &[])]
+    #[case(term("Lt", &json!(["2"])), MISMATCH)]
     fn labels_are_matched(#[case] spec: Value, #[case] expected: &[&str]) {
-        assert_eq!(room(json!({})).objections(&pod(spec)), expected);
+        assert_eq!(room(&json!({})).objections(&pod(spec)), expected);
     }
 
     #[rstest]
@@ -206,7 +206,7 @@ mod tests {
     #[case(json!([{"key": "k", "operator": "Exists"}]), &[])]
     #[case(json!([{"operator": "Exists"}]), &[])]
     fn taints_are_tolerated(#[case] tolerations: Value, #[case] expected: &[&str]) {
-        let tainted = room(json!({"taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}]}));
+        let tainted = room(&json!({"taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}]}));
         assert_eq!(
             tainted.objections(&pod(json!({"tolerations": tolerations}))),
             expected
@@ -217,7 +217,7 @@ mod tests {
     fn pods_fill_the_room() {
         let asks =
             |cpu: &str| pod(json!({"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]}));
-        let mut room = room(json!({}));
+        let mut room = room(&json!({}));
         room.fill(&asks("1500m"));
         assert!(room.objections(&asks("500m")).is_empty());
         assert_eq!(room.objections(&asks("501m")), ["Insufficient cpu"]);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::testing::{TestCluster, template};
 
-fn stateful_set(image: &str, change: Value) -> Value {
+fn stateful_set(image: &str, change: &Value) -> Value {
     let mut spec = json!({
         "replicas": 3,
         "serviceName": "db",
@@ -45,7 +45,7 @@ async fn created(cluster: &TestCluster) -> Vec<String> {
 async fn pods_come_in_order_with_names_and_claims_of_their_own() {
     let cluster = TestCluster::start().await;
     cluster
-        .create::<StatefulSet>(stateful_set("ready", json!({})))
+        .create::<StatefulSet>(stateful_set("ready", &json!({})))
         .await;
     let pods = cluster.until(|pods: &[Pod]| all_ready(pods, 3)).await;
     assert_eq!(names(&pods), ["db-0", "db-1", "db-2"]);
@@ -81,7 +81,7 @@ async fn pods_come_in_order_with_names_and_claims_of_their_own() {
 async fn a_pod_that_is_not_ready_holds_up_those_behind_it() {
     let cluster = TestCluster::start().await;
     cluster
-        .create::<StatefulSet>(stateful_set("unready", json!({})))
+        .create::<StatefulSet>(stateful_set("unready", &json!({})))
         .await;
     cluster.settled().await;
     assert_eq!(names(&cluster.list::<Pod>().await), ["db-0"]);
@@ -90,7 +90,7 @@ async fn a_pod_that_is_not_ready_holds_up_those_behind_it() {
 #[tokio::test(start_paused = true)]
 async fn parallel_management_waits_for_nobody() {
     let cluster = TestCluster::start().await;
-    let object = stateful_set("unready", json!({"podManagementPolicy": "Parallel"}));
+    let object = stateful_set("unready", &json!({"podManagementPolicy": "Parallel"}));
     cluster.create::<StatefulSet>(object).await;
     cluster.until(|pods: &[Pod]| pods.len() == 3).await;
 }
@@ -100,7 +100,7 @@ async fn a_rolling_update_replaces_from_the_last_to_the_partition() {
     let cluster = TestCluster::start().await;
     let strategy = json!({"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 1}}});
     cluster
-        .create::<StatefulSet>(stateful_set("ready", strategy))
+        .create::<StatefulSet>(stateful_set("ready", &strategy))
         .await;
     let before = cluster.until(|pods: &[Pod]| all_ready(pods, 3)).await;
     let mut change = image("ready");
@@ -134,7 +134,7 @@ async fn a_rolling_update_replaces_from_the_last_to_the_partition() {
 async fn the_last_pods_go_first_and_leave_their_claims() {
     let cluster = TestCluster::start().await;
     cluster
-        .create::<StatefulSet>(stateful_set("ready", json!({})))
+        .create::<StatefulSet>(stateful_set("ready", &json!({})))
         .await;
     cluster.until(|pods: &[Pod]| all_ready(pods, 3)).await;
     cluster
@@ -163,7 +163,9 @@ async fn claims_go_when_the_set_says_so() {
     let cluster = TestCluster::start().await;
     let policy =
         json!({"persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete", "whenDeleted": "Delete"}});
-    cluster.create::<StatefulSet>(stateful_set("ready", policy)).await;
+    cluster
+        .create::<StatefulSet>(stateful_set("ready", &policy))
+        .await;
     cluster.until(|pods: &[Pod]| all_ready(pods, 3)).await;
     cluster
         .patch::<StatefulSet>("db", json!({"spec": {"replicas": 2}}))
@@ -185,7 +187,7 @@ async fn claims_go_when_the_set_says_so() {
 async fn a_deleted_pod_comes_back_with_its_claim() {
     let cluster = TestCluster::start().await;
     cluster
-        .create::<StatefulSet>(stateful_set("ready", json!({"replicas": 1})))
+        .create::<StatefulSet>(stateful_set("ready", &json!({"replicas": 1})))
         .await;
     let before = cluster.until(|pods: &[Pod]| all_ready(pods, 1)).await;
     let claim = cluster.list::<PersistentVolumeClaim>().await.remove(0);

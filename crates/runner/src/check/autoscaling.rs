@@ -1,7 +1,6 @@
 //! The autoscaler is there, points at the server, and asks for what the values name.
 
 use prefect_e2e_scenarios::Component;
-use serde_json::Value;
 
 use super::{Broken, Seen, Verdict};
 use crate::{deploy::reference, deployment::Deployment};
@@ -13,7 +12,6 @@ pub(crate) async fn configured(deployment: &Deployment) -> Seen {
         return Err(Broken::new("server.autoscaling.enabled renders no HorizontalPodAutoscaler"));
     };
     let spec = &autoscaler.json()["spec"];
-    let wanted = &deployment.values.server.autoscaling;
     let server = deployment.workload(Component::Server)?;
     let target = &spec["scaleTargetRef"];
     if target["kind"] != server.kind() || target["name"] != server.name() {
@@ -21,13 +19,9 @@ pub(crate) async fn configured(deployment: &Deployment) -> Seen {
             .object(reference(autoscaler))
             .expected(reference(server), target.to_string()));
     }
-    let expectations = [
-        ("minReplicas", wanted.min_replicas.map(Value::from)),
-        ("maxReplicas", wanted.max_replicas.map(Value::from)),
-    ];
-    for (key, value) in expectations {
-        let value = value.unwrap_or(Value::Null);
-        if spec[key] != value {
+    for key in ["minReplicas", "maxReplicas"] {
+        let value = deployment.value(&format!("/server/autoscaling/{key}"));
+        if spec[key] != *value {
             return Err(Broken::new(format!("the autoscaler's {key} is not the values'"))
                 .object(reference(autoscaler))
                 .expected(value.to_string(), spec[key].to_string()));

@@ -31,7 +31,7 @@ pub(crate) async fn enforced(deployment: &Deployment, credentials: &str) -> Seen
 
 /// The UI's page is open, and its settings make it show a login form.
 async fn login_of_ui(deployment: &Deployment, open: &Http) -> Result<(), Broken> {
-    if !deployment.values.server.ui_config.enabled {
+    if !deployment.is_on("/server/uiConfig/enabled") {
         return Ok(());
     }
     let settings = open.get("/ui-settings").await?.json("/ui-settings")?;

@@ -1,10 +1,9 @@
 //! Where the rows of a flow run are, and over which connections they came.
 
-use prefect_e2e_external_postgres::ExternalPostgres;
 use prefect_e2e_scenarios::Component;
 
 use super::{Broken, Seen, Verdict};
-use crate::{deployment::Deployment, exec, prefect::Prefect};
+use crate::{deployment::Deployment, exec, external_database::ExternalDatabase, prefect::Prefect};
 
 /// A flow run written over the API is a row of the bundled database.
 pub(crate) async fn rows(deployment: &Deployment) -> Seen {
@@ -27,13 +26,12 @@ pub(crate) async fn rows(deployment: &Deployment) -> Seen {
 }
 
 /// All sessions of the server at the external database are encrypted.
-pub(crate) async fn sessions_are_encrypted(deployment: &Deployment, postgres: &dyn ExternalPostgres) -> Seen {
+pub(crate) async fn sessions_are_encrypted(deployment: &Deployment, database: &ExternalDatabase) -> Seen {
     // a session is there only once something was asked of the database
     Prefect::connect(deployment).await?.write_flow_run("prefect-e2e-encrypted").await?;
     let query = "SELECT ssl, version, count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
                  WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() GROUP BY ssl, version";
-    let rows = postgres.query(query).await;
-    let rows = rows.map_err(|error| Broken::new(format!("the external database cannot be asked: {}", super::chain(&error))))?;
+    let rows = database.query(query).await?;
     let told: Vec<String> = rows.iter().map(|row| row.join(" ")).collect();
     let encrypted = !rows.is_empty() && rows.iter().all(|row| row.first().is_some_and(|ssl| ssl == "t" || ssl == "true"));
     if encrypted {

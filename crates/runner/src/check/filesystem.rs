@@ -11,11 +11,10 @@ pub(crate) async fn honoured(deployment: &Deployment) -> Seen {
     let pod = deployment.ready_pod(Component::Server).await?;
     let container = deployment.container(Component::Server)?["name"].as_str().unwrap_or_default().to_owned();
     let mut writable = vec!["/home/prefect".to_owned(), "/tmp".to_owned()];
-    let ui = &deployment.values.server.ui_config;
-    if ui.enabled {
-        writable.push(ui.prefect_ui_static_directory.clone());
+    if deployment.is_on("/server/uiConfig/enabled") {
+        writable.push(deployment.text("/server/uiConfig/prefectUiStaticDirectory").to_owned());
     }
-    if deployment.values.sqlite.enabled {
+    if deployment.is_on("/sqlite/enabled") {
         writable.push("/data".to_owned());
     }
     for directory in &writable {
@@ -28,7 +27,7 @@ pub(crate) async fn honoured(deployment: &Deployment) -> Seen {
                 .expected(format!("{directory} is writable"), output.stderr.trim()));
         }
     }
-    let read_only = deployment.values.server.container_security_context.read_only_root_filesystem == Some(true);
+    let read_only = deployment.is_on("/server/containerSecurityContext/readOnlyRootFilesystem");
     if read_only {
         let output = exec::run(&deployment.place, &pod, &container, &["touch", "/opt/.prefect-e2e"]).await?;
         if output.success || !output.stderr.contains("Read-only file system") {
@@ -44,9 +43,8 @@ pub(crate) async fn honoured(deployment: &Deployment) -> Seen {
 
 /// The server runs as the user that the values name.
 async fn identity(deployment: &Deployment, pod: &str, container: &str) -> Result<(), Broken> {
-    let server = &deployment.values.server;
-    let wanted = server.container_security_context.run_as_user.or(server.pod_security_context.run_as_user);
-    let Some(wanted) = wanted else { return Ok(()) };
+    let of = |context: &str| deployment.value(&format!("/server/{context}/runAsUser")).as_u64();
+    let Some(wanted) = of("containerSecurityContext").or_else(|| of("podSecurityContext")) else { return Ok(()) };
     let output = exec::run(&deployment.place, pod, container, &["id", "-u"]).await?;
     let found = output.stdout.trim();
     if found == wanted.to_string() {

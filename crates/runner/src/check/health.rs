@@ -147,7 +147,7 @@ pub(crate) async fn by_port_forward(deployment: &Deployment) -> Seen {
 
 /// A tag that names a release promises that release.
 fn expect_version(deployment: &Deployment, version: &str) -> Result<(), Broken> {
-    let tag = &deployment.values.global.prefect.image.prefect_tag;
+    let tag = deployment.text("/global/prefect/image/prefectTag");
     let release = tag.split("-python").next().unwrap_or_default();
     let is_exact = release.split('.').count() == 3 && release.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit());
     let as_promised = if is_exact { version == release } else { version.starts_with("3.") || !tag.starts_with("3-") };

@@ -25,11 +25,11 @@ pub(crate) async fn routes(deployment: &Deployment, embedded: bool) -> Seen {
     let Some(address) = router(deployment, embedded, rendered.name()).await? else {
         return Ok(Verdict::Skipped("this cluster has no Ingress controller; the object is accepted".into()));
     };
-    let host = deployment.values.ingress.host.hostname.clone();
-    let path = deployment.values.ingress.host.path.trim_end_matches('/').to_owned();
+    let host = deployment.text("/ingress/host/hostname");
+    let path = deployment.text("/ingress/host/path").trim_end_matches('/');
     let neighbour = Neighbour::start(deployment).await?;
     let url = format!("http://{address}{path}/api/health");
-    let answer = neighbour.ask(&url, &host).await?;
+    let answer = neighbour.ask(&url, host).await?;
     neighbour.remove().await?;
     match answer {
         Ok((200, _)) => Ok(Verdict::Holds(format!("http://{host}{path}/api/health reaches the server"))),
@@ -42,9 +42,9 @@ pub(crate) async fn routes(deployment: &Deployment, embedded: bool) -> Seen {
 
 fn backend_is_the_service(deployment: &Deployment, ingress: &Value) -> Result<(), Broken> {
     let service = deployment.service()?;
-    let host = &deployment.values.ingress.host.hostname;
+    let host = deployment.text("/ingress/host/hostname");
     let rules = ingress["spec"]["rules"].as_array();
-    let rule = rules.into_iter().flatten().find(|rule| rule["host"] == host.as_str());
+    let rule = rules.into_iter().flatten().find(|rule| rule["host"] == host);
     let Some(rule) = rule else {
         return Err(Broken::new("the Ingress has no rule for ingress.host.hostname")
             .expected(host, ingress["spec"]["rules"].to_string()));

@@ -12,6 +12,7 @@ pub(crate) mod neighbour;
 pub(crate) mod probes;
 pub(crate) mod replicas;
 pub(crate) mod rollout;
+pub(crate) mod service;
 pub(crate) mod settings;
 pub(crate) mod survival;
 pub(crate) mod ui;
@@ -20,8 +21,9 @@ use crate::event::{Detail, Failure};
 
 /// What a check found broken.
 #[derive(Debug, Clone, Default)]
-pub struct Broken {
+pub(crate) struct Broken {
     failure: Box<Failure>,
+    of_the_environment: bool,
 }
 
 /// What a check saw, in a line.
@@ -38,8 +40,11 @@ pub(crate) enum Verdict {
 impl Broken {
     /// Broken for this cause.
     #[must_use]
-    pub fn new(cause: impl Into<String>) -> Self {
-        Self { failure: Box::new(Failure { cause: cause.into(), ..Failure::default() }) }
+    pub(crate) fn new(cause: impl Into<String>) -> Self {
+        Self {
+            failure: Box::new(Failure { cause: cause.into(), ..Failure::default() }),
+            of_the_environment: false,
+        }
     }
 
     /// The cluster's API did not do what `action` names.
@@ -80,12 +85,18 @@ impl Broken {
 
     /// The cause in a line.
     #[must_use]
-    pub fn cause(&self) -> &str {
+    pub(crate) fn cause(&self) -> &str {
         &self.failure.cause
     }
 
-    pub(crate) fn has_details(&self) -> bool {
-        !self.failure.details.is_empty()
+    /// Says that the machine lacks what is needed, and the deployment is not to blame.
+    pub(crate) fn of_the_environment(mut self) -> Self {
+        self.of_the_environment = true;
+        self
+    }
+
+    pub(crate) fn is_of_the_environment(&self) -> bool {
+        self.of_the_environment
     }
 
     pub(crate) fn into_failure(self, rerun: String) -> Failure {

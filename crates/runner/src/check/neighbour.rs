@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api,
     api::{DeleteParams, PostParams},
-    runtime::wait::{await_condition, conditions},
+    runtime::wait::await_condition,
 };
 use serde_json::json;
 
@@ -16,6 +16,7 @@ use crate::{
     deployment::Deployment,
     diagnosis::Diagnosis,
     exec::{self, Output},
+    port_forward::is_ready,
 };
 
 const NAME: &str = "prefect-e2e-neighbour";
@@ -72,8 +73,8 @@ impl<'a> Neighbour<'a> {
             Err(kube::Error::Api(status)) if status.code == 409 => {}
             Err(error) => return Err(Broken::cluster("creating a second pod", &error)),
         }
-        let running = await_condition(pods, NAME, conditions::is_pod_running());
-        if !matches!(tokio::time::timeout(PATIENCE, running).await, Ok(Ok(_))) {
+        let ready = await_condition(pods, NAME, |pod: Option<&Pod>| pod.is_some_and(is_ready));
+        if !matches!(tokio::time::timeout(PATIENCE, ready).await, Ok(Ok(_))) {
             let diagnosis = Diagnosis::of(place).await;
             let cause = format!("the second pod does not run within {} s", PATIENCE.as_secs());
             return Err(Broken::new(cause).object(format!("pod/{NAME}")).details(diagnosis.details()));

@@ -13,11 +13,10 @@ use crate::{
 /// Compares each probe with the values and asks what it asks.
 pub(crate) async fn answer(deployment: &Deployment) -> Seen {
     let container = deployment.container(Component::Server)?;
-    let server = &deployment.values.server;
     let prefect = Prefect::connect(deployment).await?;
     let mut told = Vec::new();
-    let probes = [("livenessProbe", server.liveness_probe.enabled), ("readinessProbe", server.readiness_probe.enabled)];
-    for (name, enabled) in probes {
+    for name in ["livenessProbe", "readinessProbe"] {
+        let enabled = deployment.is_on(&format!("/server/{name}/enabled"));
         let probe = &container[name];
         if probe.is_null() != !enabled {
             return Err(Broken::new(format!("the server's {name} is not as server.{name}.enabled asks"))

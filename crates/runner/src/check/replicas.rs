@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use prefect_e2e_scenarios::Component;
 
 use super::{Broken, Seen, Verdict};

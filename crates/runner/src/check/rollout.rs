@@ -48,7 +48,7 @@ pub(crate) async fn complete(deployment: &Deployment, patience: Duration, progre
         progress.say(if rolled_out { "waiting for the new pod's server" } else { "replacing pods" });
         tokio::time::sleep(PAUSE).await;
     }
-    let allowed = if deployment.values.server.readiness_probe.enabled { BLINK } else { patience };
+    let allowed = if deployment.is_on("/server/readinessProbe/enabled") { BLINK } else { patience };
     let away = format!("{:.1} s without a healthy answer", longest.as_secs_f64());
     if longest > allowed {
         return Err(Broken::new("the server was away for longer than the rollout allows")

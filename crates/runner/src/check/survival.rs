@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Api, ResourceExt as _,
+    Api, ResourceExt,
     runtime::wait::{await_condition, conditions},
 };
 use prefect_e2e_scenarios::DataSurvival;
@@ -29,7 +29,8 @@ pub(crate) async fn outlives(
     let pods: Api<Pod> = Api::namespaced(deployment.place.client.clone(), &deployment.place.namespace);
     for pod in &deleted {
         let name = pod.name_any();
-        let gone = await_condition(pods.clone(), &name, conditions::is_deleted(&pod.uid().unwrap_or_default()));
+        let uid = pod.uid().unwrap_or_default();
+        let gone = await_condition(pods.clone(), &name, conditions::is_deleted(&uid));
         if !matches!(tokio::time::timeout(patience, gone).await, Ok(Ok(_))) {
             return Err(Broken::new("a deleted pod does not end").object(format!("pod/{name}")));
         }

@@ -1,6 +1,7 @@
 //! What runs at the moment, redrawn in place below the lines that stay.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -74,8 +75,8 @@ impl Drop for LiveView {
 struct Board {
     started: Option<Instant>,
     total: usize,
-    done: usize,
-    failed: usize,
+    /// The scenarios that have ended, and whether they failed.
+    ended: BTreeMap<String, bool>,
     is_target_ready: bool,
     /// The image that is being made.
     image: Option<String>,
@@ -102,6 +103,8 @@ impl Board {
                 self.image = (!done).then(|| wording::one_line(message));
             }
             (Some(scenario), Happening::ScenarioStarted { .. }) => {
+                // this may be another attempt
+                self.ended.remove(scenario);
                 self.running.retain(|running| running.scenario != *scenario);
                 let (scenario, step, sees) = (scenario.clone(), String::new(), String::new());
                 self.running.push(Running {
@@ -125,8 +128,7 @@ impl Board {
             }
             (Some(scenario), Happening::ScenarioEnded { verdict, .. }) => {
                 self.running.retain(|running| running.scenario != *scenario);
-                self.done += 1;
-                self.failed += usize::from(*verdict == Verdict::Failed);
+                self.ended.insert(scenario.clone(), *verdict == Verdict::Failed);
             }
             _ => {}
         }
@@ -191,10 +193,9 @@ impl Board {
     }
 
     fn summary(&self, elapsed: Duration, paint: Paint) -> String {
-        let mut words = vec![format!("{} of {} done", self.done, self.total)];
-        words.extend(
-            (self.failed > 0).then(|| paint.verdict(Verdict::Failed, &format!("{} failed", self.failed))),
-        );
+        let failed = self.ended.values().filter(|failed| **failed).count();
+        let mut words = vec![format!("{} of {} done", self.ended.len(), self.total)];
+        words.extend((failed > 0).then(|| paint.verdict(Verdict::Failed, &format!("{failed} failed"))));
         if self.is_target_ready {
             words.push(format!("{} running", self.running.len()));
         } else {

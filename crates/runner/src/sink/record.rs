@@ -4,19 +4,21 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::event::{Event, Failure, Happening, Outcome, Verdict};
+use crate::{
+    event::{Event, Happening},
+    sink::scenario_record::ScenarioRecord,
+};
 
 /// How much of a run is remembered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Keep {
     /// Steps and how they ended.
     Outcomes,
-    /// The objects, what the steps saw on their way, notes and artifacts too.
+    /// The versions of what was deployed and notes, too.
+    Versions,
+    /// The objects, what the steps saw on their way and artifacts, too.
     Everything,
 }
-
-/// More of what one step saw on its way than this is not remembered: a run of hours must not grow.
-const MOST_PROGRESS: usize = 200;
 
 /// A run so far.
 #[derive(Debug)]
@@ -61,43 +63,6 @@ pub(super) struct Totals {
     pub(super) took: Duration,
 }
 
-/// A scenario so far.
-#[derive(Debug, Default)]
-pub(super) struct ScenarioRecord {
-    pub(super) description: String,
-    pub(super) namespace: String,
-    /// When its latest attempt began; `None` when it never did.
-    pub(super) started: Option<Timestamp>,
-    /// The steps of the latest attempt, in the order in which they began.
-    pub(super) steps: Vec<StepRecord>,
-    /// The steps that failed in attempts before the latest.
-    pub(super) earlier_failures: Vec<StepRecord>,
-    /// The objects as a YAML stream.
-    pub(super) objects: String,
-    pub(super) artifacts: Vec<ArtifactRecord>,
-    pub(super) notes: Vec<String>,
-    /// How it ended and how long it took.
-    pub(super) ended: Option<(Verdict, Duration)>,
-}
-
-/// A step so far.
-#[derive(Debug)]
-pub(super) struct StepRecord {
-    pub(super) name: String,
-    pub(super) started: Timestamp,
-    /// What it saw on its way, and when; the same in a row once.
-    pub(super) progress: Vec<(Timestamp, String)>,
-    /// How it ended and how long it took.
-    pub(super) ended: Option<(Outcome, Duration)>,
-}
-
-/// A file about a scenario.
-#[derive(Debug)]
-pub(super) struct ArtifactRecord {
-    pub(super) about: String,
-    pub(super) path: String,
-}
-
 // === impl RunRecord ===
 
 impl RunRecord {
@@ -127,9 +92,11 @@ impl RunRecord {
         self.scenarios.get(name)
     }
 
-    /// Takes a scenario out, to forget it or to keep it elsewhere.
-    pub(super) fn remove(&mut self, name: &str) -> Option<ScenarioRecord> {
-        self.scenarios.remove(name)
+    /// Forgets of a scenario what is large: what is left serves an overview.
+    pub(super) fn strip(&mut self, name: &str) {
+        if let Some(scenario) = self.scenarios.get_mut(name) {
+            scenario.strip();
+        }
     }
 
     /// Adds an event.
@@ -163,7 +130,7 @@ impl RunRecord {
                     took: *took,
                 });
             }
-            Happening::Note { message } if self.keep == Keep::Everything => self.notes.push(message.clone()),
+            Happening::Note { message } if self.keep >= Keep::Versions => self.notes.push(message.clone()),
             Happening::RunEnded {
                 passed,
                 failed,
@@ -190,99 +157,5 @@ impl RunRecord {
             .entry(name.to_owned())
             .or_default()
             .add(event, keep);
-    }
-}
-
-// === impl ScenarioRecord ===
-
-impl ScenarioRecord {
-    /// The steps that failed, with their failures.
-    pub(super) fn failures(&self) -> impl Iterator<Item = (&StepRecord, &Failure)> {
-        self.steps.iter().filter_map(|step| Some((step, step.failure()?)))
-    }
-
-    /// The latest attempt at the step `name`.
-    fn step(&mut self, name: &str) -> Option<&mut StepRecord> {
-        self.steps.iter_mut().rev().find(|step| step.name == name)
-    }
-
-    fn add(&mut self, event: &Event, keep: Keep) {
-        match &event.what {
-            Happening::ScenarioStarted {
-                description,
-                namespace,
-            } => {
-                let failed = self.steps.drain(..).filter(|step| step.failure().is_some());
-                self.earlier_failures.extend(failed);
-                self.description.clone_from(description);
-                self.namespace.clone_from(namespace);
-                self.started = Some(event.time);
-                self.ended = None;
-            }
-            Happening::StepStarted { step } => self.steps.push(StepRecord::new(step, event.time)),
-            Happening::StepEnded { step, outcome, took } => self.end_step(step, outcome, *took, event.time),
-            Happening::ScenarioEnded { verdict, took } => self.ended = Some((*verdict, *took)),
-            detail if keep == Keep::Everything => self.add_detail(detail, event.time),
-            _ => {}
-        }
-    }
-
-    /// A step may end without having begun: what is skipped never does.
-    fn end_step(&mut self, name: &str, outcome: &Outcome, took: Duration, now: Timestamp) {
-        let ended = Some((outcome.clone(), took));
-        match self.step(name).filter(|step| step.ended.is_none()) {
-            Some(step) => step.ended = ended,
-            None => self.steps.push(StepRecord {
-                ended,
-                ..StepRecord::new(name, now)
-            }),
-        }
-    }
-
-    fn add_detail(&mut self, detail: &Happening, now: Timestamp) {
-        match detail {
-            Happening::Rendered { objects } => self.objects.clone_from(objects),
-            Happening::StepProgress { step, message } => {
-                if let Some(step) = self.step(step) {
-                    step.progressed(message, now);
-                }
-            }
-            Happening::Artifact { about, path } => {
-                self.artifacts.push(ArtifactRecord {
-                    about: about.clone(),
-                    path: path.clone(),
-                });
-            }
-            Happening::Note { message } => self.notes.push(message.clone()),
-            _ => {}
-        }
-    }
-}
-
-// === impl StepRecord ===
-
-impl StepRecord {
-    fn new(name: &str, started: Timestamp) -> Self {
-        Self {
-            name: name.to_owned(),
-            started,
-            progress: Vec::new(),
-            ended: None,
-        }
-    }
-
-    /// Why it failed, if it did.
-    pub(super) fn failure(&self) -> Option<&Failure> {
-        match &self.ended {
-            Some((Outcome::Failed(failure), _)) => Some(failure),
-            _ => None,
-        }
-    }
-
-    fn progressed(&mut self, message: &str, now: Timestamp) {
-        let is_news = self.progress.last().is_none_or(|(_, last)| last != message);
-        if is_news && self.progress.len() < MOST_PROGRESS {
-            self.progress.push((now, message.to_owned()));
-        }
     }
 }

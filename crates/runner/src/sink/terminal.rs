@@ -7,18 +7,19 @@ use std::{
 };
 
 use crate::{
-    event::{Event, Failure, Happening, Outcome, Sink, Verdict},
+    event::{Event, Happening, Outcome, Sink},
     sink::{
+        closing::Closing,
         live::LiveView,
         paint::Paint,
-        record::{Keep, RunRecord, ScenarioRecord},
+        record::{Keep, RunRecord},
         trouble::Trouble,
         wording,
     },
 };
 
-/// More lines of one detail of a failure than this are shown only when asked for.
-const MOST_DETAIL_LINES: usize = 30;
+/// What is longer than this in columns has its place at the end, not in the line of a step.
+const LONGEST_REMARK: usize = 160;
 
 /// How the terminal is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,17 +143,17 @@ impl Terminal {
                 self.print(&self.paint.dim(format!("run {run}: {scenarios}, {jobs} at once")));
             }
             Happening::TargetReady {
-                target,
                 about,
                 kubernetes,
                 took,
+                ..
             } => {
-                let took = wording::duration(*took);
-                let line = format!(
-                    "{target}: {}; Kubernetes {kubernetes}, {took}",
-                    wording::one_line(about)
+                let (about, took) = (wording::one_line(about), wording::duration(*took));
+                self.print(
+                    &self
+                        .paint
+                        .dim(format!("{about}; Kubernetes {kubernetes}, ready after {took}")),
                 );
-                self.print(&self.paint.dim(line));
             }
             Happening::Image { message, done } if is_verbose || *done => {
                 self.print(&self.paint.dim(format!("image: {}", wording::one_line(message))));
@@ -194,8 +195,10 @@ impl Terminal {
             Happening::Note { message } => {
                 self.print_of(scenario, &format!("note: {}", wording::one_line(message)));
             }
-            Happening::ScenarioEnded { verdict, took } => {
-                self.print_of(scenario, &self.verdict_line(scenario, *verdict, *took));
+            Happening::ScenarioEnded { .. } => {
+                if let Some(line) = self.verdict_line(scenario) {
+                    self.print_of(scenario, &line);
+                }
             }
             _ => {}
         }
@@ -209,6 +212,7 @@ impl Terminal {
     fn step_line(&self, step: &str, outcome: &Outcome, took: Duration) -> String {
         let mark = self.paint.outcome(outcome, wording::mark(outcome));
         let remark = wording::one_line(wording::remark(outcome));
+        let remark = console::truncate_str(&remark, LONGEST_REMARK, "…");
         let line = format!(
             "{mark} {step}  {}  {}",
             self.paint.dim(wording::duration(took)),
@@ -217,163 +221,29 @@ impl Terminal {
         line.trim_end().to_owned()
     }
 
-    fn verdict_line(&self, scenario: &str, verdict: Verdict, took: Duration) -> String {
+    fn verdict_line(&self, scenario: &str) -> Option<String> {
+        let record = self.record.scenario(scenario)?;
+        let (verdict, took) = record.ended?;
         let word = self
             .paint
             .verdict(verdict, &wording::verdict(verdict).to_uppercase());
-        let steps = self
-            .record
-            .scenario(scenario)
-            .map_or(0, |scenario| scenario.steps.len());
-        if steps == 0 {
-            return word;
+        if record.steps.is_empty() {
+            return Some(word);
         }
-        let steps = self.paint.dim(wording::count(steps, "step"));
-        format!("{word}  {}  {steps}", wording::duration(took))
+        let steps = self.paint.dim(wording::count(record.steps.len(), "step"));
+        Some(format!("{word}  {}  {steps}", wording::duration(took)))
     }
 
     fn show_end(&mut self) {
         if let Some(live) = &self.live {
             live.clear();
         }
-        let mut text = String::new();
-        if self.verbosity > Verbosity::Quiet {
-            text.push('\n');
-            text.push_str(&self.table());
-        }
-        for failure in self.failures() {
-            text.push('\n');
-            text.push_str(&failure);
-        }
-        if let Some(totals) = self.record.totals {
-            let line = wording::totals(totals.passed, totals.failed, totals.skipped);
-            let verdict = if totals.failed > 0 {
-                Verdict::Failed
-            } else {
-                Verdict::Passed
-            };
-            let took = self.paint.dim(format!("in {}", wording::duration(totals.took)));
-            if !text.is_empty() {
-                text.push('\n');
-            }
-            text.push_str(&format!("{} {took}", self.paint.verdict(verdict, &line)));
-        }
-        self.print(&text);
-    }
-
-    fn failures(&self) -> Vec<String> {
-        let mut texts = Vec::new();
-        for (name, scenario) in self.record.scenarios() {
-            for step in &scenario.earlier_failures {
-                let title = format!("{name}: {} (an earlier attempt)", step.name);
-                texts.extend(
-                    step.failure()
-                        .map(|failure| self.failure(Verdict::Flaky, &title, failure)),
-                );
-            }
-            for (step, failure) in scenario.failures() {
-                texts.push(self.failure(Verdict::Failed, &format!("{name}: {}", step.name), failure));
-            }
-        }
-        texts
-    }
-
-    fn table(&self) -> String {
-        let rows: Vec<_> = self.record.names.iter().map(|name| self.row(name)).collect();
-        let heads = ["SCENARIO", "VERDICT", "TIME", "STEPS"].map(str::to_owned);
-        let width = |column: usize| {
-            let cells = rows
-                .iter()
-                .map(|(_, cells)| &cells[column])
-                .chain([&heads[column]]);
-            cells
-                .map(|cell| console::measure_text_width(cell))
-                .max()
-                .unwrap_or(0)
+        let closing = Closing {
+            run: &self.record,
+            paint: self.paint,
+            verbosity: self.verbosity,
         };
-        let widths = [width(0), width(1), width(2)];
-        let line = |[name, verdict, time, steps]: &[String; 4]| {
-            let [first, second, third] = widths;
-            format!("{name:<first$}  {verdict:<second$}  {time:>third$}  {steps}")
-        };
-        let mut text = self.paint.dim(line(&heads)) + "\n";
-        for (verdict, cells) in &rows {
-            text.push_str(&self.paint.row(*verdict, line(cells).trim_end()));
-            text.push('\n');
-        }
-        text
-    }
-
-    fn row(&self, name: &str) -> (Verdict, [String; 4]) {
-        let record = self.record.scenario(name);
-        let (verdict, took) = record.and_then(|scenario| scenario.ended).unzip();
-        let verdict = verdict.unwrap_or(Verdict::Skipped);
-        let cells = [
-            name.to_owned(),
-            wording::verdict(verdict).to_owned(),
-            took.filter(|took| !took.is_zero())
-                .map(wording::duration)
-                .unwrap_or_default(),
-            record.map(steps_in_words).unwrap_or_default(),
-        ];
-        (verdict, cells)
-    }
-
-    /// A failure, the cause first.
-    fn failure(&self, verdict: Verdict, title: &str, failure: &Failure) -> String {
-        let mut text = format!(
-            "{} {}\n",
-            self.paint.verdict(verdict, "✗"),
-            self.paint.bold(title)
-        );
-        text.push_str(&format!(
-            "  {}\n",
-            self.paint.bold(indented(&failure.cause, "  "))
-        ));
-        let facts = [
-            ("expected", &failure.expected),
-            ("found", &failure.found),
-            ("object", &failure.object),
-        ];
-        for (title, fact) in facts {
-            if !fact.is_empty() {
-                let title = self.paint.dim(format!("{title:<8}"));
-                text.push_str(&format!("  {title}  {}\n", indented(fact, "            ")));
-            }
-        }
-        for detail in &failure.details {
-            text.push_str(&format!(
-                "  {}\n",
-                self.paint.dim(wording::one_line(&detail.title))
-            ));
-            text.push_str(&self.detail_lines(&detail.text));
-        }
-        if !failure.rerun.is_empty() {
-            text.push_str(&format!("  {}     {}\n", self.paint.dim("rerun"), failure.rerun));
-        }
-        text
-    }
-
-    /// The last lines matter most: a program says at its end why it ends.
-    fn detail_lines(&self, detail: &str) -> String {
-        let detail = wording::printable(detail);
-        let lines: Vec<_> = detail.trim_end().lines().collect();
-        let hidden = match self.verbosity {
-            Verbosity::Verbose => 0,
-            _ => lines.len().saturating_sub(MOST_DETAIL_LINES),
-        };
-        let mut text = String::new();
-        if hidden > 0 {
-            let line = format!(
-                "… {} before these; --verbose shows all",
-                wording::count(hidden, "line")
-            );
-            text.push_str(&format!("    {}\n", self.paint.dim(line)));
-        }
-        for line in &lines[hidden..] {
-            text.push_str(&format!("    {line}\n"));
-        }
-        text
+        self.print(&closing.to_string());
     }
 }
 
@@ -392,33 +262,6 @@ impl Sink for Terminal {
             }
         }
     }
-}
-
-/// `6 passed, 1 skipped`, or what failed.
-fn steps_in_words(scenario: &ScenarioRecord) -> String {
-    let of = |matching: fn(&Outcome) -> bool| {
-        scenario
-            .steps
-            .iter()
-            .filter(|step| step.ended.as_ref().is_some_and(|(outcome, _)| matching(outcome)))
-            .count()
-    };
-    let passed = of(|outcome| matches!(outcome, Outcome::Passed { .. }));
-    let skipped = of(|outcome| matches!(outcome, Outcome::Skipped { .. }));
-    let mut words = Vec::new();
-    words.extend((passed > 0).then(|| format!("{passed} passed")));
-    words.extend((skipped > 0).then(|| format!("{skipped} skipped")));
-    words.extend(
-        scenario
-            .failures()
-            .map(|(step, _)| format!("{} failed", step.name)),
-    );
-    words.join(", ")
-}
-
-/// `text` whose lines after the first are moved to the column of the first.
-fn indented(text: &str, indent: &str) -> String {
-    wording::printable(text.trim_end()).replace('\n', &format!("\n{indent}"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! Trouble with writing an output.
 
-use std::io::{self, Write as _};
+use std::{
+    error::Error,
+    io::{self, Write as _},
+    iter,
+};
 
 /// Tells the first error of an output on stderr and no other: an output never fails a run.
 pub(super) struct Trouble {
@@ -23,17 +27,40 @@ impl Trouble {
     }
 
     /// Tells the error of `result`, if it is one and the first.
-    pub(super) fn check<T>(&mut self, result: io::Result<T>) -> Option<T> {
-        match result {
-            Ok(value) => Some(value),
-            Err(error) => {
-                if !self.told {
-                    self.told = true;
-                    // stderr may be what is broken
-                    let _ = writeln!(io::stderr(), "warning: cannot write {}: {error}", self.output);
-                }
-                None
-            }
+    pub(super) fn check<E: Error>(&mut self, result: Result<(), E>) {
+        if let Err(error) = result
+            && !self.told
+        {
+            self.told = true;
+            // stderr may be what is broken
+            let _ = writeln!(
+                io::stderr(),
+                "warning: cannot write {}: {}",
+                self.output,
+                chain(&error)
+            );
         }
+    }
+}
+
+/// An error and its causes, in a line.
+fn chain(error: &dyn Error) -> String {
+    let causes = iter::successors(Some(error), |error| (*error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_causes_of_trouble_are_told() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot save")]
+        struct Outer(#[source] io::Error);
+        assert_eq!(
+            chain(&Outer(io::Error::other("disk full"))),
+            "cannot save: disk full"
+        );
     }
 }

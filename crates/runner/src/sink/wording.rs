@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use crate::event::{Outcome, Verdict};
+use crate::event::{Failure, Outcome, Verdict};
 
 /// `340 ms`, `12.3 s`, `2 min 03 s`, `1 h 02 min`.
 pub(super) fn duration(duration: Duration) -> String {
@@ -64,6 +64,31 @@ pub(super) fn verdict(verdict: Verdict) -> &'static str {
         Verdict::Failed => "failed",
         Verdict::Skipped => "skipped",
     }
+}
+
+/// A failure as text, the cause first.
+pub(super) fn failure(failure: &Failure) -> String {
+    let mut text = failure.cause.clone();
+    for (title, fact) in facts(failure) {
+        text.push_str(&format!("\n{title}: {fact}"));
+    }
+    for detail in &failure.details {
+        text.push_str(&format!("\n\n{}:\n{}", detail.title, detail.text.trim_end()));
+    }
+    text
+}
+
+/// What there is to say of a failure beside its cause and its surroundings.
+pub(super) fn facts(failure: &Failure) -> impl Iterator<Item = (&'static str, &str)> {
+    let all = [
+        ("expected", &failure.expected),
+        ("found", &failure.found),
+        ("object", &failure.object),
+        ("rerun", &failure.rerun),
+    ];
+    all.into_iter()
+        .map(|(title, fact)| (title, fact.as_str()))
+        .filter(|(_, fact)| !fact.is_empty())
 }
 
 /// `text` as it may be shown: without escape sequences and other control characters, which the log

@@ -1,6 +1,6 @@
 //! The embedded cluster, started by the run and gone with it.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeSet, io, net::SocketAddr, path::PathBuf};
 
 use async_trait::async_trait;
 use prefect_e2e_images::{ImageStore, PullProgress};
@@ -14,6 +14,8 @@ use crate::event::{Events, Happening};
 /// An embedded cluster of this run.
 pub struct Embedded {
     cluster: Cluster,
+    images: ImageStore,
+    events: Events,
     client: kube::Client,
     why: String,
     kubeconfig: PathBuf,
@@ -39,7 +41,8 @@ impl Embedded {
     pub async fn start(events: &Events, why: &str) -> Result<Self, TargetError> {
         let own = program().map_err(|source| TargetError::File { path: "/proc/self/exe".into(), source })?;
         let images = ImageStore::open(None)?.guarded_by(own.clone());
-        let cluster = Cluster::start(ClusterOptions { executable: own, images, port: None }).await?;
+        let options = ClusterOptions { executable: own, images: images.clone(), port: None };
+        let cluster = Cluster::start(options).await?;
         tokio::spawn(tell_pulls(cluster.pull_progress(), events.clone()));
         let directory = tempfile::Builder::new()
             .prefix("prefect-e2e-")
@@ -48,7 +51,7 @@ impl Embedded {
         let kubeconfig = directory.path().join("kubeconfig");
         write_kubeconfig(&kubeconfig, &cluster.kubeconfig())?;
         let client = cluster.client().await?;
-        Ok(Self { cluster, client, why: why.to_owned(), kubeconfig, _directory: directory })
+        Ok(Self { cluster, images, events: events.clone(), client, why: why.to_owned(), kubeconfig, _directory: directory })
     }
 
     /// The port of the API server on 127.0.0.1.
@@ -88,8 +91,28 @@ impl Target for Embedded {
         format!("--kubeconfig {} --context {CONTEXT}", self.kubeconfig.display())
     }
 
+    fn reaches_host(&self) -> bool {
+        true
+    }
+
     async fn expose(&self, port: u16) -> Result<Option<SocketAddr>, TargetError> {
         Ok(Some(self.cluster.expose(port).await?))
+    }
+
+    fn missing_images(&self, references: &BTreeSet<String>) -> Vec<String> {
+        let unmade = |reference: &&String| self.images.find(reference).is_none() && ImageStore::knows(reference);
+        // of what no recipe makes, the pod that wants it tells
+        references.iter().filter(unmade).cloned().collect()
+    }
+
+    async fn make_image(&self, reference: &str) -> Result<(), TargetError> {
+        let events = self.events.clone();
+        self.images.pull(reference, move |step| tell_pull(&events, step)).await?;
+        Ok(())
+    }
+
+    async fn cpu_seconds(&self) -> Option<f64> {
+        self.cluster.cpu_seconds().await
     }
 
     async fn tear_down(self: Box<Self>) -> Result<(), TargetError> {
@@ -99,14 +122,21 @@ impl Target for Embedded {
 
 async fn tell_pulls(mut pulls: broadcast::Receiver<PullProgress>, events: Events) {
     loop {
-        let (message, done) = match pulls.recv().await {
-            Ok(PullProgress::Started { reference }) => (format!("making the image {reference}, once"), false),
-            Ok(PullProgress::Waiting) => ("waiting for another program that makes the same image".into(), false),
-            Ok(PullProgress::Step { message }) => (message, false),
-            Ok(PullProgress::Done { reference, about }) => (format!("made the image {reference}: {about}"), true),
-            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => continue,
+        match pulls.recv().await {
+            Ok(step) => tell_pull(&events, step),
+            Err(broadcast::error::RecvError::Lagged(_)) => {}
             Err(broadcast::error::RecvError::Closed) => return,
-        };
-        events.publish(None, Happening::Image { message, done });
+        }
     }
+}
+
+fn tell_pull(events: &Events, step: PullProgress) {
+    let (message, done) = match step {
+        PullProgress::Started { reference } => (format!("making the image {reference}, once"), false),
+        PullProgress::Waiting => ("waiting for another program that makes the same image".into(), false),
+        PullProgress::Step { message } => (message, false),
+        PullProgress::Done { reference, about } => (format!("made the image {reference}: {about}"), true),
+        _ => return,
+    };
+    events.publish(None, Happening::Image { message, done });
 }

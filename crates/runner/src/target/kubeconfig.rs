@@ -23,10 +23,12 @@ impl Remote {
         let kubeconfig = Kubeconfig::read()?;
         let name = choose(&kubeconfig, context)?;
         let options = KubeConfigOptions { context: Some(name.clone()), ..KubeConfigOptions::default() };
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+        // that a Service has no endpoints is an answer, not a reason to wait
+        config.default_retry = false;
         let server = config.cluster_url.to_string();
         let about = format!("context {name} at {server}");
-        let failed = |source| TargetError::Api { about, source: Box::new(source) };
+        let failed = |source| TargetError::Api { about: about.clone(), source: Box::new(source) };
         let client = kube::Client::try_from(config).map_err(&failed)?;
         client.apiserver_version().await.map_err(failed)?;
         Ok(Self { client, context: name, server })

@@ -3,7 +3,7 @@
 mod embedded;
 mod kubeconfig;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 
 use async_trait::async_trait;
 
@@ -25,12 +25,32 @@ pub trait Target: Send + Sync {
     /// The arguments that point `kubectl` at the cluster while it stands.
     fn kubectl(&self) -> String;
 
+    /// Whether pods of this target can reach this machine.
+    fn reaches_host(&self) -> bool {
+        false
+    }
+
     /// Lets pods reach `port` of this machine's loopback, and gives the address at which they do;
     /// `None` when pods of this target cannot.
     ///
     /// # Errors
     /// When the cluster refuses the port.
     async fn expose(&self, port: u16) -> Result<Option<SocketAddr>, TargetError>;
+
+    /// Those of `references` that have to be made before pods can start.
+    fn missing_images(&self, references: &BTreeSet<String>) -> Vec<String> {
+        let _ = references;
+        Vec::new()
+    }
+
+    /// Makes an image.
+    ///
+    /// # Errors
+    /// When this machine lacks what the image is made of.
+    async fn make_image(&self, reference: &str) -> Result<(), TargetError> {
+        let _ = reference;
+        Ok(())
+    }
 
     /// The seconds of CPU time that pods have used so far, where the target knows.
     async fn cpu_seconds(&self) -> Option<f64> {

@@ -1,0 +1,116 @@
+//! Truth, comparison and choice.
+
+use std::cmp::Ordering;
+
+use super::{Args, Datum, Function};
+
+pub(super) const FUNCTIONS: &[(&str, Function)] = &[
+    ("all", |args| {
+        Ok(Datum::Bool(args.items.iter().all(Datum::is_true)))
+    }),
+    ("any", |args| {
+        Ok(Datum::Bool(args.items.iter().any(Datum::is_true)))
+    }),
+    ("coalesce", |args| {
+        Ok(args
+            .items
+            .iter()
+            .find(|item| item.is_true())
+            .cloned()
+            .unwrap_or(Datum::Nil))
+    }),
+    ("default", default),
+    ("empty", |args| Ok(Datum::Bool(!args.get(0)?.is_true()))),
+    ("eq", eq),
+    ("fail", |args| Err(args.text(0)?.to_owned())),
+    ("ge", |args| compare(args, Ordering::is_ge)),
+    ("gt", |args| compare(args, Ordering::is_gt)),
+    ("kindIs", |args| {
+        Ok(Datum::Bool(args.text(0)? == args.get(1)?.kind()))
+    }),
+    ("kindOf", |args| Ok(Datum::text(args.get(0)?.kind()))),
+    ("le", |args| compare(args, Ordering::is_le)),
+    ("lt", |args| compare(args, Ordering::is_lt)),
+    ("ne", |args| {
+        args.exactly(2)?;
+        Ok(Datum::Bool(!equal(&args.items[0], &args.items[1])?))
+    }),
+    ("not", |args| {
+        args.exactly(1)?;
+        Ok(Datum::Bool(!args.items[0].is_true()))
+    }),
+    ("required", required),
+    ("ternary", ternary),
+    ("typeIs", |args| {
+        Ok(Datum::Bool(args.text(0)? == args.get(1)?.type_name()))
+    }),
+    ("typeOf", |args| Ok(Datum::text(args.get(0)?.type_name()))),
+];
+
+/// The second argument, or the first where the second is empty or not given.
+fn default(args: &Args<'_>) -> Result<Datum, String> {
+    args.at_least(1)?;
+    match args.items.get(1) {
+        Some(given) if given.is_true() => Ok(given.clone()),
+        _ => Ok(args.items[0].clone()),
+    }
+}
+
+fn required(args: &Args<'_>) -> Result<Datum, String> {
+    args.exactly(2)?;
+    match &args.items[1] {
+        nil if nil.is_nil() => Err(args.text(0)?.to_owned()),
+        Datum::Text(text) if text.is_empty() => Err(args.text(0)?.to_owned()),
+        value => Ok(value.clone()),
+    }
+}
+
+fn ternary(args: &Args<'_>) -> Result<Datum, String> {
+    args.exactly(3)?;
+    match &args.items[2] {
+        Datum::Bool(true) => Ok(args.items[0].clone()),
+        Datum::Bool(false) => Ok(args.items[1].clone()),
+        other => Err(args.wrong(2, other, "a bool")),
+    }
+}
+
+fn eq(args: &Args<'_>) -> Result<Datum, String> {
+    args.at_least(2)?;
+    for other in &args.items[1..] {
+        if equal(&args.items[0], other)? {
+            return Ok(Datum::Bool(true));
+        }
+    }
+    Ok(Datum::Bool(false))
+}
+
+fn equal(a: &Datum, b: &Datum) -> Result<bool, String> {
+    match (a, b) {
+        (a, b) if a.is_nil() || b.is_nil() => Ok(a.is_nil() && b.is_nil()),
+        (Datum::Bool(a), Datum::Bool(b)) => Ok(a == b),
+        (Datum::Int(a), Datum::Int(b)) => Ok(a == b),
+        (Datum::Float(a), Datum::Float(b)) => Ok(a == b),
+        (Datum::Text(a), Datum::Text(b)) => Ok(a == b),
+        _ => Err(incomparable(a, b)),
+    }
+}
+
+fn compare(args: &Args<'_>, wanted: fn(Ordering) -> bool) -> Result<Datum, String> {
+    args.exactly(2)?;
+    let (a, b) = (&args.items[0], &args.items[1]);
+    let ordering = match (a, b) {
+        (Datum::Int(a), Datum::Int(b)) => Some(a.cmp(b)),
+        (Datum::Float(a), Datum::Float(b)) => a.partial_cmp(b),
+        (Datum::Text(a), Datum::Text(b)) => Some(a.cmp(b)),
+        _ => return Err(incomparable(a, b)),
+    };
+    Ok(Datum::Bool(ordering.is_some_and(wanted)))
+}
+
+fn incomparable(a: &Datum, b: &Datum) -> String {
+    format!(
+        "a {} and a {} cannot be compared; `int` and `toString` make them alike",
+        a.kind(),
+        b.kind()
+    )
+}

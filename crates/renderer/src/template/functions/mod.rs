@@ -1,0 +1,211 @@
+//! The functions of expressions: Go's own, sprig's and helm's, as far as they give the same result on
+//! every call.
+
+mod collections;
+mod encoding;
+mod logic;
+mod numbers;
+mod texts;
+
+use std::rc::Rc;
+
+use super::{
+    datum::Datum,
+    evaluate::{Evaluator, unknown_field},
+};
+use crate::check::nearest;
+
+/// A function's name and what it is given.
+pub(super) struct Args<'a> {
+    pub(super) name: &'a str,
+    pub(super) items: &'a [Datum],
+}
+
+/// A function of values alone.
+type Function = fn(&Args<'_>) -> Result<Datum, String>;
+
+/// Functions that take a missing field as empty.
+const TOLERANT: [&str; 15] = [
+    "all", "any", "coalesce", "compact", "default", "dict", "dig", "empty", "eq", "kindIs", "kindOf", "list",
+    "ne", "not", "ternary",
+];
+
+/// Calls a function.
+pub(super) fn call(evaluator: &mut Evaluator, args: &Args<'_>) -> Result<Datum, String> {
+    if !TOLERANT.contains(&args.name) {
+        for item in args.items {
+            if let Datum::Missing(missing) = item
+                && args.name != "required"
+            {
+                return Err(unknown_field(missing));
+            }
+        }
+    }
+    match args.name {
+        "include" => {
+            args.exactly(2)?;
+            evaluator.include(args.text(0)?, &args.items[1]).map(Datum::text)
+        }
+        "tpl" => {
+            args.exactly(2)?;
+            evaluator.nested(args.text(0)?, &args.items[1]).map(Datum::text)
+        }
+        name => {
+            let function = find(name).ok_or_else(|| unknown(name))?;
+            evaluator.spend(args.price())?;
+            let value = function(args)?;
+            evaluator.spend(value.size())?;
+            Ok(value)
+        }
+    }
+}
+
+fn find(name: &str) -> Option<Function> {
+    TABLES
+        .iter()
+        .flat_map(|table| table.iter())
+        .find(|(known, _)| *known == name)
+        .map(|(_, function)| *function)
+}
+
+const TABLES: [&[(&str, Function)]; 5] = [
+    collections::FUNCTIONS,
+    encoding::FUNCTIONS,
+    logic::FUNCTIONS,
+    numbers::FUNCTIONS,
+    texts::FUNCTIONS,
+];
+
+fn unknown(name: &str) -> String {
+    let mut known: Vec<String> = TABLES
+        .iter()
+        .flat_map(|table| table.iter())
+        .map(|(known, _)| (*known).to_owned())
+        .collect();
+    known.extend(["and", "include", "or", "tpl"].map(str::to_owned));
+    known.sort();
+    match nearest(name, &known) {
+        Some(nearest) => format!("unknown function `{name}`; did you mean `{nearest}`?"),
+        None => format!("unknown function `{name}`; known are {}", known.join(", ")),
+    }
+}
+
+impl Args<'_> {
+    /// What a call costs before it is made: what it reads, and what it is about to make.
+    fn price(&self) -> usize {
+        let read: usize = self.items.iter().map(Datum::size).sum();
+        let made = match (self.name, self.items) {
+            ("repeat" | "indent" | "nindent", [count, text]) => {
+                let per = match (self.name, text) {
+                    ("repeat", Datum::Text(text)) => text.len() / 16 + 1,
+                    (_, Datum::Text(text)) => text.matches('\n').count() + 1,
+                    _ => 1,
+                };
+                whole(count).saturating_mul(per)
+            }
+            ("until", [count]) => whole(count),
+            ("untilStep", [start, stop, step]) => (whole(start) + whole(stop))
+                .checked_div(whole(step))
+                .unwrap_or_default(),
+            ("replace", [old, new, text]) => match (old, new, text) {
+                (Datum::Text(old), Datum::Text(new), Datum::Text(text)) => {
+                    let places = if old.is_empty() {
+                        text.len()
+                    } else {
+                        text.matches(&**old).count()
+                    };
+                    places.saturating_mul(new.len()) / 16
+                }
+                _ => 0,
+            },
+            ("regexReplaceAll" | "regexReplaceAllLiteral", [_, text, new]) => match (text, new) {
+                (Datum::Text(text), Datum::Text(new)) => text.len().saturating_mul(new.len()) / 16,
+                _ => 0,
+            },
+            ("join", [between, Datum::List(items)]) => items.len().saturating_mul(between.size()),
+            _ => 0,
+        };
+        read.saturating_add(made)
+    }
+
+    fn exactly(&self, count: usize) -> Result<(), String> {
+        if self.items.len() == count {
+            return Ok(());
+        }
+        Err(format!(
+            "`{}` takes {count} arguments, not {}",
+            self.name,
+            self.items.len()
+        ))
+    }
+
+    fn at_least(&self, count: usize) -> Result<(), String> {
+        if self.items.len() >= count {
+            return Ok(());
+        }
+        Err(format!(
+            "`{}` takes at least {count} arguments, not {}",
+            self.name,
+            self.items.len()
+        ))
+    }
+
+    fn get(&self, index: usize) -> Result<&Datum, String> {
+        self.items
+            .get(index)
+            .ok_or_else(|| format!("`{}` takes more arguments than {}", self.name, self.items.len()))
+    }
+
+    fn text(&self, index: usize) -> Result<&str, String> {
+        match self.get(index)? {
+            Datum::Text(text) => Ok(text),
+            other => Err(self.wrong(index, other, "a string")),
+        }
+    }
+
+    fn int(&self, index: usize) -> Result<i64, String> {
+        match self.get(index)? {
+            Datum::Int(number) => Ok(*number),
+            other => Err(self.wrong(index, other, "an int; `int` makes one")),
+        }
+    }
+
+    fn list(&self, index: usize) -> Result<&Rc<Vec<Datum>>, String> {
+        match self.get(index)? {
+            Datum::List(items) => Ok(items),
+            other => Err(self.wrong(index, other, "a list")),
+        }
+    }
+
+    fn map(&self, index: usize) -> Result<&Rc<std::collections::BTreeMap<String, Datum>>, String> {
+        match self.get(index)? {
+            Datum::Map(entries) => Ok(entries),
+            other => Err(self.wrong(index, other, "a map")),
+        }
+    }
+
+    fn wrong(&self, index: usize, found: &Datum, wanted: &str) -> String {
+        format!(
+            "argument {} of `{}` is {}, allowed is {wanted}",
+            index + 1,
+            self.name,
+            found.type_name()
+        )
+    }
+}
+
+/// A count, as far as it costs anything.
+fn whole(datum: &Datum) -> usize {
+    match datum {
+        Datum::Int(number) => usize::try_from(number.unsigned_abs()).unwrap_or(usize::MAX / 4),
+        _ => 0,
+    }
+}
+
+/// A value as sprig turns it into a text.
+fn to_text(datum: &Datum) -> String {
+    match datum {
+        Datum::Text(text) => text.to_string(),
+        other => other.print(),
+    }
+}

@@ -1,0 +1,226 @@
+//! Texts.
+
+use regex::Regex;
+
+use super::{Args, Datum, Function, to_text};
+use crate::template::printf::{printf, quote};
+
+pub(super) const FUNCTIONS: &[(&str, Function)] = &[
+    ("abbrev", abbrev),
+    ("cat", |args| Ok(Datum::text(joined(args.items, " ")))),
+    ("contains", |args| {
+        Ok(Datum::Bool(args.text(1)?.contains(args.text(0)?)))
+    }),
+    ("hasPrefix", |args| {
+        Ok(Datum::Bool(args.text(1)?.starts_with(args.text(0)?)))
+    }),
+    ("hasSuffix", |args| {
+        Ok(Datum::Bool(args.text(1)?.ends_with(args.text(0)?)))
+    }),
+    ("indent", |args| indented(args).map(Datum::text)),
+    ("join", |args| {
+        let items: Vec<String> = match args.get(1)? {
+            Datum::List(items) => items.iter().filter(|item| !item.is_nil()).map(to_text).collect(),
+            other => vec![to_text(other)],
+        };
+        Ok(Datum::text(items.join(args.text(0)?)))
+    }),
+    ("lower", |args| {
+        Ok(Datum::text(args.text(0)?.chars().map(lower).collect::<String>()))
+    }),
+    ("nindent", |args| {
+        indented(args).map(|text| Datum::text(format!("\n{text}")))
+    }),
+    ("nospace", |args| {
+        Ok(Datum::text(args.text(0)?.replace(char::is_whitespace, "")))
+    }),
+    ("print", |args| Ok(Datum::text(print(args.items)))),
+    ("printf", |args| {
+        printf(args.text(0)?, &args.items[1..]).map(Datum::text)
+    }),
+    ("println", |args| {
+        let items: Vec<String> = args.items.iter().map(Datum::print).collect();
+        Ok(Datum::text(format!("{}\n", items.join(" "))))
+    }),
+    ("quote", |args| Ok(Datum::text(each(args.items, quote)))),
+    ("regexFind", |args| {
+        let regex = regex(args)?;
+        Ok(Datum::text(
+            regex.find(args.text(1)?).map_or("", |found| found.as_str()),
+        ))
+    }),
+    ("regexMatch", |args| {
+        Ok(Datum::Bool(regex(args)?.is_match(args.text(1)?)))
+    }),
+    ("regexReplaceAll", |args| {
+        Ok(Datum::text(
+            &*regex(args)?.replace_all(args.text(1)?, args.text(2)?),
+        ))
+    }),
+    ("regexReplaceAllLiteral", |args| {
+        let new = regex::NoExpand(args.text(2)?);
+        Ok(Datum::text(&*regex(args)?.replace_all(args.text(1)?, new)))
+    }),
+    ("repeat", |args| {
+        let count = usize::try_from(args.int(0)?).unwrap_or_default();
+        Ok(Datum::text(args.text(1)?.repeat(count)))
+    }),
+    ("replace", |args| {
+        Ok(Datum::text(args.text(2)?.replace(args.text(0)?, args.text(1)?)))
+    }),
+    ("split", |args| {
+        let parts = args.text(1)?.split(args.text(0)?).enumerate();
+        Ok(Datum::map(
+            parts.map(|(index, part)| (format!("_{index}"), Datum::text(part))),
+        ))
+    }),
+    ("splitList", |args| {
+        let separator = args.text(0)?;
+        let text = args.text(1)?;
+        let parts = if separator.is_empty() {
+            text.chars().map(|c| Datum::text(c.to_string())).collect()
+        } else {
+            text.split(separator).map(Datum::text).collect()
+        };
+        Ok(Datum::list(parts))
+    }),
+    ("squote", |args| {
+        Ok(Datum::text(each(args.items, |text| format!("'{text}'"))))
+    }),
+    ("substr", substr),
+    ("title", |args| words(args, upper)),
+    ("toString", |args| Ok(Datum::text(to_text(args.get(0)?)))),
+    ("trim", |args| Ok(Datum::text(args.text(0)?.trim()))),
+    ("trimAll", |args| {
+        let set = args.text(0)?;
+        Ok(Datum::text(args.text(1)?.trim_matches(|c| set.contains(c))))
+    }),
+    ("trimPrefix", |args| {
+        let text = args.text(1)?;
+        Ok(Datum::text(text.strip_prefix(args.text(0)?).unwrap_or(text)))
+    }),
+    ("trimSuffix", |args| {
+        let text = args.text(1)?;
+        Ok(Datum::text(text.strip_suffix(args.text(0)?).unwrap_or(text)))
+    }),
+    ("trunc", trunc),
+    ("untitle", |args| words(args, lower)),
+    ("upper", |args| {
+        Ok(Datum::text(args.text(0)?.chars().map(upper).collect::<String>()))
+    }),
+];
+
+/// The values that are not nil, each changed, with blanks between.
+fn each(items: &[Datum], change: impl Fn(&str) -> String) -> String {
+    let items: Vec<String> = items
+        .iter()
+        .filter(|item| !item.is_nil())
+        .map(|item| change(&to_text(item)))
+        .collect();
+    items.join(" ")
+}
+
+fn joined(items: &[Datum], between: &str) -> String {
+    let items: Vec<String> = items
+        .iter()
+        .filter(|item| !item.is_nil())
+        .map(Datum::print)
+        .collect();
+    items.join(between)
+}
+
+/// Go's `print`: blanks only between values of which none is a text.
+fn print(items: &[Datum]) -> String {
+    let mut text = String::new();
+    for (index, item) in items.iter().enumerate() {
+        let is_text = |item: &Datum| matches!(item, Datum::Text(_));
+        if index > 0 && !is_text(item) && !is_text(&items[index - 1]) {
+            text.push(' ');
+        }
+        text.push_str(&item.print());
+    }
+    text
+}
+
+fn indented(args: &Args<'_>) -> Result<String, String> {
+    let pad = " ".repeat(usize::try_from(args.int(0)?).unwrap_or_default());
+    Ok(format!(
+        "{pad}{}",
+        args.text(1)?.replace('\n', &format!("\n{pad}"))
+    ))
+}
+
+/// The nearest place at or before a byte that does not lie within a character.
+fn floor(text: &str, byte: usize) -> usize {
+    (0..=byte.min(text.len()))
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or_default()
+}
+
+/// The first bytes, or with a negative count the last.
+fn trunc(args: &Args<'_>) -> Result<Datum, String> {
+    let (count, text) = (args.int(0)?, args.text(1)?);
+    let bytes = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
+    if bytes >= text.len() {
+        return Ok(Datum::text(text));
+    }
+    Ok(Datum::text(if count < 0 {
+        &text[floor(text, text.len() - bytes)..]
+    } else {
+        &text[..floor(text, bytes)]
+    }))
+}
+
+fn substr(args: &Args<'_>) -> Result<Datum, String> {
+    let text = args.text(2)?;
+    let at = |index: i64| usize::try_from(index).map_or(text.len(), |byte| floor(text, byte));
+    let start = usize::try_from(args.int(0)?).map_or(0, |byte| floor(text, byte));
+    let end = at(args.int(1)?);
+    Ok(Datum::text(text.get(start..end.max(start)).unwrap_or_default()))
+}
+
+fn abbrev(args: &Args<'_>) -> Result<Datum, String> {
+    let (width, text) = (args.int(0)?, args.text(1)?);
+    let width = usize::try_from(width).unwrap_or_default();
+    if width < 4 || text.chars().count() <= width {
+        return Ok(Datum::text(text));
+    }
+    let kept: String = text.chars().take(width - 3).collect();
+    Ok(Datum::text(format!("{kept}...")))
+}
+
+/// Changes the first letter of each word.
+fn words(args: &Args<'_>, change: fn(char) -> char) -> Result<Datum, String> {
+    let mut inside = false;
+    let mut text = String::new();
+    for c in args.text(0)?.chars() {
+        text.push(if inside { c } else { change(c) });
+        inside = c.is_alphanumeric() || matches!(c, '_' | '\'');
+    }
+    Ok(Datum::text(text))
+}
+
+/// The upper case of a character, as far as it is one character too: Go knows no other.
+fn upper(c: char) -> char {
+    let mut changed = c.to_uppercase();
+    if changed.len() == 1 {
+        changed.next().unwrap_or(c)
+    } else {
+        c
+    }
+}
+
+/// The lower case of a character.
+fn lower(c: char) -> char {
+    let mut changed = c.to_lowercase();
+    if changed.len() == 1 {
+        changed.next().unwrap_or(c)
+    } else {
+        c
+    }
+}
+
+fn regex(args: &Args<'_>) -> Result<Regex, String> {
+    Regex::new(args.text(0)?).map_err(|_| format!("argument 1 of `{}` is no regular expression", args.name))
+}

@@ -1,0 +1,51 @@
+//! Template expressions in values: the part of Go's text/template and sprig that values of this chart
+//! use, complete for what it knows, and an error for everything else.
+//!
+//! Where helm prints nothing for a field that does not exist, this is an error that names the fields
+//! that do; `default`, `if` and their like take such a field as empty, as helm does.
+
+mod datum;
+mod evaluate;
+mod functions;
+mod lexer;
+mod named;
+mod parser;
+mod printf;
+
+pub(crate) use datum::format_float;
+
+use datum::Datum;
+use serde_json::Value;
+
+/// What is wrong with a template, and where: a byte of its source.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Fault {
+    pub(crate) at: usize,
+    pub(crate) problem: String,
+}
+
+impl Fault {
+    fn new(at: usize, problem: impl Into<String>) -> Self {
+        Self {
+            at,
+            problem: problem.into(),
+        }
+    }
+}
+
+/// What templates see at the top: `.Values`, `.Release` and so on.
+pub(crate) struct Context(Datum);
+
+impl Context {
+    pub(crate) fn new(root: &Value) -> Self {
+        Self(Datum::from(root))
+    }
+}
+
+/// Evaluates a template.
+pub(crate) fn evaluate(source: &str, context: &Context) -> Result<String, Fault> {
+    evaluate::run(source, &context.0)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,253 @@
+//! The database outside the deployment: on this machine where pods can reach it, else in a pod of its own.
+
+use std::net::Ipv4Addr;
+
+use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use kube::{
+    Api,
+    api::{DeleteParams, PostParams},
+    runtime::wait::await_condition,
+};
+use prefect_e2e_external_postgres::{Certificates, ExternalPostgres, Options, Tls};
+use prefect_e2e_images::ImageStore;
+use prefect_e2e_scenarios::{ExternalPostgres as Requirement, Placeholders};
+use serde_json::json;
+
+use crate::{
+    check::{Broken, chain},
+    deploy::{Place, RUN_LABEL},
+    diagnosis::Diagnosis,
+    exec,
+    port_forward::is_ready,
+    secrecy::Secrets,
+    target::{Target, cluster_program},
+};
+
+/// Name of everything that the pod's database is made of.
+const NAME: &str = "prefect-e2e-postgres";
+const IMAGE: &str = "postgres:15";
+const PORT: u16 = 5432;
+const USER: &str = "prefect";
+const DATABASE: &str = "orchestration";
+
+/// Where pods of the embedded cluster see this machine.
+const HOST_GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 1);
+
+/// A running PostgreSQL for one scenario.
+pub(crate) struct ExternalDatabase {
+    server: Server,
+    host: String,
+    port: u16,
+    password: String,
+    ca_pem: String,
+    other_ca_pem: String,
+}
+
+enum Server {
+    Machine(Box<ExternalPostgres>),
+    Pod(Place),
+}
+
+impl ExternalDatabase {
+    /// Starts what the scenario requires, where pods of the target reach it.
+    pub(crate) async fn start(
+        requirement: &Requirement,
+        target: &dyn Target,
+        place: &Place,
+        secrets: &Secrets,
+    ) -> Result<Self, Broken> {
+        let password = uuid::Uuid::new_v4().simple().to_string();
+        secrets.learn(&password);
+        let other = Certificates::generate(&Tls::default()).map_err(|error| Broken::new(chain(&error)))?;
+        let tls = requirement.tls.then(|| Tls {
+            dns_names: vec![NAME.to_owned()],
+            addresses: vec![HOST_GATEWAY.into()],
+            required: true,
+        });
+        let mut database = if target.reaches_host() {
+            on_this_machine(target, tls, password).await?
+        } else {
+            in_a_pod(place, tls, password).await?
+        };
+        database.other_ca_pem = other.ca_pem;
+        Ok(database)
+    }
+
+    /// What it is, for people.
+    pub(crate) fn about(&self) -> String {
+        match &self.server {
+            Server::Machine(server) => server.about().to_owned(),
+            Server::Pod(_) => format!("{IMAGE} as pod/{NAME}"),
+        }
+    }
+
+    /// What `${postgres.…}` stands for.
+    pub(crate) fn placeholders(&self) -> Placeholders {
+        let mut known = Placeholders::default();
+        known.insert("postgres.host", &self.host);
+        known.insert("postgres.port", self.port.to_string());
+        known.insert("postgres.user", USER);
+        known.insert("postgres.password", &self.password);
+        known.insert("postgres.database", DATABASE);
+        known.insert("postgres.ca", &self.ca_pem);
+        known.insert("postgres.otherCa", &self.other_ca_pem);
+        known
+    }
+
+    /// The rows of a query, as texts.
+    pub(crate) async fn query(&self, sql: &str) -> Result<Vec<Vec<String>>, Broken> {
+        match &self.server {
+            Server::Machine(server) => server.query(sql).await.map_err(|error| {
+                Broken::new(format!("the external database cannot be asked: {}", chain(&error)))
+            }),
+            Server::Pod(place) => {
+                let command = ["psql", "-U", USER, "-d", DATABASE, "-AtF", "\t", "-c", sql];
+                let output = exec::run(place, NAME, "postgres", &command).await?;
+                if !output.success {
+                    let cause = format!("the external database cannot be asked: {}", output.stderr.trim());
+                    return Err(Broken::new(cause));
+                }
+                Ok(output.stdout.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect())
+            }
+        }
+    }
+
+    /// Ends it; nothing of it remains.
+    pub(crate) async fn stop(self) -> Result<(), Broken> {
+        match self.server {
+            Server::Machine(server) => server.stop().await.map_err(|error| Broken::new(chain(&error))),
+            Server::Pod(place) if place.owned => Ok(()),
+            Server::Pod(place) => remove(&place).await,
+        }
+    }
+}
+
+async fn on_this_machine(target: &dyn Target, tls: Option<Tls>, password: String) -> Result<ExternalDatabase, Broken> {
+    let failed = |error: &dyn std::error::Error| Broken::new(chain(error));
+    let program = cluster_program().map_err(|error| failed(&error))?;
+    let images = ImageStore::open(None).map_err(|error| failed(&error))?.guarded_by(program);
+    let options = Options { tls, ..Options::new(USER, &password, DATABASE, images) };
+    let server = ExternalPostgres::start(options).await.map_err(|error| failed(&error).of_the_environment())?;
+    let port = server.address().port();
+    let address = target.expose(port).await.map_err(|error| failed(&error))?;
+    let address = address.ok_or_else(|| Broken::new("pods of this target cannot reach this machine"))?;
+    Ok(ExternalDatabase {
+        host: address.ip().to_string(),
+        port: address.port(),
+        password,
+        ca_pem: server.ca_pem().unwrap_or_default().to_owned(),
+        other_ca_pem: String::new(),
+        server: Server::Machine(Box::new(server)),
+    })
+}
+
+async fn in_a_pod(place: &Place, tls: Option<Tls>, password: String) -> Result<ExternalDatabase, Broken> {
+    let certificates = tls.as_ref().map(Certificates::generate).transpose();
+    let certificates = certificates.map_err(|error| Broken::new(chain(&error)))?;
+    let ca_pem = certificates.as_ref().map(|made| made.ca_pem.clone()).unwrap_or_default();
+    let failed = |error: &kube::Error| Broken::cluster("making the pod of the external database", error);
+    let malformed = |error: serde_json::Error| Broken::new(format!("the pod of the external database: {error}"));
+    let labels = json!({RUN_LABEL: place.run, "app": NAME});
+
+    let access = if tls.is_some() { "hostssl" } else { "host" };
+    let mut files = json!({
+        "password": password,
+        "pg_hba.conf": format!("local all all trust\n{access} all all all scram-sha-256\n"),
+    });
+    if let Some(made) = &certificates {
+        files["server.crt"] = made.certificate_pem.clone().into();
+        files["server.key"] = made.key_pem.clone().into();
+    }
+    let secret: Secret =
+        serde_json::from_value(json!({"metadata": {"name": NAME, "labels": labels}, "stringData": files}))
+            .map_err(malformed)?;
+    let service: Service = serde_json::from_value(json!({
+        "metadata": {"name": NAME, "labels": labels},
+        "spec": {"selector": {"app": NAME}, "ports": [{"port": PORT}]},
+    }))
+    .map_err(malformed)?;
+    let pod: Pod = serde_json::from_value(pod(&labels, tls.is_some())).map_err(malformed)?;
+    let (client, namespace) = (&place.client, &place.namespace);
+    let create = PostParams::default();
+    Api::namespaced(client.clone(), namespace).create(&create, &secret).await.map_err(|error| failed(&error))?;
+    Api::namespaced(client.clone(), namespace).create(&create, &service).await.map_err(|error| failed(&error))?;
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    pods.create(&create, &pod).await.map_err(|error| failed(&error))?;
+
+    let ready = await_condition(pods, NAME, |pod: Option<&Pod>| pod.is_some_and(is_ready));
+    if !matches!(tokio::time::timeout(std::time::Duration::from_secs(120), ready).await, Ok(Ok(_))) {
+        let diagnosis = Diagnosis::of(place).await;
+        let cause = diagnosis.cause().map(|cause| cause.message);
+        return Err(Broken::new(cause.unwrap_or_else(|| "the external database's pod does not get ready".into()))
+            .object(format!("pod/{NAME}"))
+            .details(diagnosis.details()));
+    }
+    Ok(ExternalDatabase {
+        server: Server::Pod(place.clone()),
+        host: NAME.to_owned(),
+        port: PORT,
+        password,
+        ca_pem,
+        other_ca_pem: String::new(),
+    })
+}
+
+fn pod(labels: &serde_json::Value, tls: bool) -> serde_json::Value {
+    let mut arguments = vec!["-c", "hba_file=/files/pg_hba.conf"];
+    if tls {
+        let more = ["-c", "ssl=on", "-c", "ssl_cert_file=/files/server.crt", "-c", "ssl_key_file=/files/server.key"];
+        arguments.extend(more);
+    }
+    let ready = ["pg_isready", "-h", "127.0.0.1", "-U", USER, "-d", DATABASE];
+    json!({
+        "metadata": {"name": NAME, "labels": labels},
+        "spec": {
+            "automountServiceAccountToken": false,
+            "enableServiceLinks": false,
+            "terminationGracePeriodSeconds": 0,
+            // the group of the image's user, so that it can read the key
+            "securityContext": {"runAsUser": 999, "runAsGroup": 999, "fsGroup": 999, "runAsNonRoot": true},
+            "containers": [{
+                "name": "postgres",
+                "image": IMAGE,
+                "args": arguments,
+                "env": [
+                    {"name": "POSTGRES_USER", "value": USER},
+                    {"name": "POSTGRES_DB", "value": DATABASE},
+                    {"name": "POSTGRES_PASSWORD", "valueFrom": {"secretKeyRef": {"name": NAME, "key": "password"}}},
+                    {"name": "PGDATA", "value": "/var/lib/postgresql/data/pgdata"},
+                ],
+                "readinessProbe": {"exec": {"command": ready}, "periodSeconds": 1, "failureThreshold": 60},
+                "resources": {"requests": {"cpu": "25m", "memory": "64Mi"}},
+                "securityContext": {
+                    "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
+                "volumeMounts": [
+                    {"name": "files", "mountPath": "/files", "readOnly": true},
+                    {"name": "data", "mountPath": "/var/lib/postgresql/data"},
+                ],
+            }],
+            "volumes": [
+                {"name": "files", "secret": {"secretName": NAME, "defaultMode": 0o640}},
+                {"name": "data", "emptyDir": {}},
+            ],
+        },
+    })
+}
+
+/// Removes the pod and what belongs to it from somebody else's namespace.
+async fn remove(place: &Place) -> Result<(), Broken> {
+    let (client, namespace) = (&place.client, &place.namespace);
+    let gone = |result: Result<(), kube::Error>| match result {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        other => other.map_err(|error| Broken::cluster("removing the external database", &error)),
+    };
+    let now = DeleteParams::default();
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    gone(pods.delete(NAME, &now).await.map(drop))?;
+    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+    gone(services.delete(NAME, &now).await.map(drop))?;
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    gone(secrets.delete(NAME, &now).await.map(drop))
+}

@@ -1,0 +1,116 @@
+//! The command line: what it prints, how it ends, and what it says of bad input.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use prefect_e2e_tests::{program, root};
+use rstest::rstest;
+
+fn run(arguments: &[&str], directory: &Path) -> Output {
+    let mut command = Command::new(program());
+    command.args(arguments).current_dir(root());
+    command.env("XDG_STATE_HOME", directory.join("state")).env("TMPDIR", directory).env("NO_COLOR", "1");
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    let all = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    // messages are folded to the width of the terminal
+    all.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ")
+}
+
+#[track_caller]
+fn refused(output: &Output, parts: &[&str]) {
+    let text = text(output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in: {text}");
+    }
+}
+
+#[test]
+fn the_scenarios_are_listed() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = run(&["list"], directory.path());
+    assert!(output.status.success());
+    let files = fs::read_dir(root().join("scenarios")).unwrap().count();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), files);
+}
+
+#[rstest]
+#[case(&["run", "sqlit"], &["no scenario is called \"sqlit\"", "did you mean sqlite?"])]
+#[case(&["run", "--label", "nothing"], &["no scenario has the label \"nothing\"", "database"])]
+#[case(&["run", "nowhere/x.yaml"], &["cannot read nowhere/x.yaml"])]
+#[case(&["run", "--scenarios", "crates"], &["crates holds no scenario"])]
+#[case(&["run", "sqlite", "--patch", "nowhere.yaml"], &["cannot read the patch nowhere.yaml"])]
+#[case(&["run", "sqlite", "--jobs", "many"], &["--jobs"])]
+#[case(&["run", "sqlite", "--shard", "3/2"], &["3/2"])]
+#[case(&["run", "sqlite", "--failed"], &["none of these scenarios failed"])]
+#[case(&["nonsense"], &["nonsense"])]
+fn bad_usage_is_refused(#[case] arguments: &[&str], #[case] parts: &[&str]) {
+    let directory = tempfile::tempdir().unwrap();
+    refused(&run(arguments, directory.path()), parts);
+    let left: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.is_empty(), "left behind: {left:?}");
+}
+
+#[rstest]
+#[case("descripton: x\n", &["descripton", "description"])]
+#[case("description: x\nvalues: {server: {replicaCont: 1}}\n", &["replicaCont", "replicaCount"])]
+#[case("description: x\nvalues: {server: {replicaCount: many}}\n", &["replicaCount"])]
+#[case("description: [\n", &["mine.yaml"])]
+fn a_wrong_scenario_is_refused(#[case] scenario: &str, #[case] parts: &[&str]) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("mine.yaml");
+    fs::write(&path, scenario).unwrap();
+    refused(&run(&["run", path.to_str().unwrap()], directory.path()), parts);
+}
+
+#[test]
+fn a_refused_scenario_needs_no_cluster_and_is_reported() {
+    let directory = tempfile::tempdir().unwrap();
+    let junit = directory.path().join("junit.xml");
+    let events = directory.path().join("events.ndjson");
+    let arguments = ["run", "background-services-old-tag", "--junit", junit.to_str().unwrap(), "--events",
+        events.to_str().unwrap(), "--target", "embedded"];
+    let output = run(&arguments, directory.path());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(text(&output).contains("1 passed, 0 failed, 0 skipped"), "{}", text(&output));
+    assert!(fs::read_to_string(junit).unwrap().contains("refused at render"));
+    assert!(fs::read_to_string(events).unwrap().lines().count() > 5);
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = run(&["cluster", "up", "--port", &port], directory.path());
+    refused(&output, &[&format!("cannot listen on 127.0.0.1:{port}"), "in use"]);
+}
+
+#[test]
+fn a_machine_without_python_is_told_how_to_get_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = Command::new(program())
+        .args(["run", "sqlite", "--target", "embedded", "--timeout", "20"])
+        .current_dir(root())
+        .env("XDG_STATE_HOME", directory.path().join("state"))
+        .env("XDG_CACHE_HOME", directory.path().join("cache"))
+        .env("PATH", directory.path())
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = text(&output);
+    if text.contains("user namespaces") {
+        eprintln!("skipped: {text}");
+        return;
+    }
+    assert!(text.contains("no python3 is on the PATH"), "{text}");
+    assert!(text.contains("apt install python3"), "{text}");
+    assert_eq!(output.status.code(), Some(2), "{text}");
+}
