@@ -235,6 +235,11 @@ fn open_api(path: &str, of_group: bool) -> Value {
     }
     let group_path = path.trim_matches('/').trim_start_matches("openapi/v3/");
     let mut paths = serde_json::Map::new();
+    if group_path == "api/v1" {
+        // kubectl asks about a file's list before it takes the list apart; nothing is at this path
+        let list = operation("", "v1", "List");
+        paths.insert("/api/v1/lists".into(), json!({"patch": list}));
+    }
     for kind in KINDS {
         let own = if kind.group.is_empty() {
             "api/v1".to_owned()
@@ -249,12 +254,7 @@ fn open_api(path: &str, of_group: bool) -> Value {
         } else {
             ""
         };
-        let parameter = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string"}});
-        let parameters = ["dryRun", "fieldManager", "fieldValidation"].map(parameter);
-        let operation = json!({
-            "parameters": parameters,
-            "x-kubernetes-group-version-kind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
-        });
+        let operation = operation(kind.group, kind.version, kind.kind);
         paths.insert(
             format!("/{own}/{scope}{}/{{name}}", kind.plural),
             json!({"patch": operation, "put": operation}),
@@ -267,6 +267,16 @@ fn open_api(path: &str, of_group: bool) -> Value {
     json!({
         "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": VERSION}, "paths": paths,
         "components": {"schemas": {}},
+    })
+}
+
+/// A write of a kind.
+fn operation(group: &str, version: &str, kind: &str) -> Value {
+    let parameter = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string"}});
+    let parameters = ["dryRun", "fieldManager", "fieldValidation"].map(parameter);
+    json!({
+        "parameters": parameters,
+        "x-kubernetes-group-version-kind": {"group": group, "version": version, "kind": kind},
     })
 }
 

@@ -78,7 +78,7 @@ impl FieldRequirement {
         let equal = match found {
             Value::String(text) => *text == self.value,
             Value::Null => self.value.is_empty(),
-            other => other.to_string() == self.value,
+            other => serde_json::from_str::<Value>(&self.value).is_ok_and(|value| value == *other),
         };
         equal == self.equal
     }

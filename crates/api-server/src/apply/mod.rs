@@ -223,7 +223,10 @@ fn remove(object: &mut Value, path: &[String]) {
         (Value::Object(map), Some(("f", key))) if !way.last().is_some_and(|item| has_key(item, key)) => {
             map.shift_remove(key);
         }
-        (Value::Array(items), Some(("v", text))) => items.retain(|item| item.to_string() != text),
+        (Value::Array(items), Some(("v", text))) => {
+            let removed: Option<Value> = serde_json::from_str(text).ok();
+            items.retain(|item| Some(item) != removed.as_ref());
+        }
         (Value::Array(items), Some(("k", keys))) => {
             let keys = parse_keys(keys);
             items.retain(|item| !has_keys(item, &keys));

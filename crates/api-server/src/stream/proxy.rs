@@ -113,7 +113,10 @@ fn service_endpoint(state: &Shared, namespace: &str, target: &Target) -> ApiResu
             .ok_or_else(none)?,
         Some(wanted) => ports
             .iter()
-            .find(|port| port["name"] == wanted.as_str() || port["port"].to_string() == *wanted)
+            .find(|port| {
+                port["name"] == wanted.as_str()
+                    || wanted.parse::<u16>().is_ok_and(|number| port["port"] == number)
+            })
             .ok_or_else(|| {
                 ApiError::unavailable(format!(
                     "no service port {wanted:?} found for service {:?}",
