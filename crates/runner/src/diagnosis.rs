@@ -298,23 +298,29 @@ fn crashed(view: &PodView) -> Option<String> {
     })
 }
 
-/// What a pod that runs but is not ready said last.
+/// What a pod said that runs, but does not do what it should: without a probe it counts as ready all the
+/// same, so only the end of a traceback is taken from such a pod.
 fn last_words(view: &PodView) -> Option<String> {
-    if is_ready(&view.pod) || view.logs.is_empty() {
-        return None;
-    }
     let container = &view.logs.first()?.container;
-    view.error_line(container).map(|line| format!("container {container} says: {line}"))
+    let line = if is_ready(&view.pod) { view.exception(container) } else { view.error_line(container) };
+    line.map(|line| format!("container {container} says: {line}"))
 }
 
 impl PodView {
     /// The line of the container's logs that most looks like the reason of its end.
     fn error_line(&self, container: &str) -> Option<String> {
-        let logs = self.logs.iter().filter(|log| log.container == container);
-        let lines: Vec<&str> = logs.flat_map(|log| log.text.lines()).map(str::trim).collect();
-        let found = lines.iter().rev().find(|line| is_exception(line));
-        let found = found.or_else(|| lines.iter().rev().find(|line| looks_like_error(line)));
-        found.map(|line| line.chars().take(300).collect())
+        self.exception(container).or_else(|| self.last_line(container, looks_like_error))
+    }
+
+    /// The last line that ends a traceback.
+    fn exception(&self, container: &str) -> Option<String> {
+        self.last_line(container, is_exception)
+    }
+
+    fn last_line(&self, container: &str, fits: impl Fn(&str) -> bool) -> Option<String> {
+        let logs = self.logs.iter().rev().filter(|log| log.container == container);
+        let mut lines = logs.flat_map(|log| log.text.lines().rev()).map(str::trim);
+        lines.find(|line| fits(line)).map(|line| line.chars().take(300).collect())
     }
 }
 
