@@ -329,6 +329,9 @@ fn resolves_to_other_type(text: &str) -> bool {
 }
 
 fn is_number(text: &str) -> bool {
+    if text.starts_with('.') {
+        return is_decimal(text);
+    }
     let plain = text.replace('_', "");
     let unsigned = plain.strip_prefix(['+', '-']).unwrap_or(&plain);
     let radix = |prefix: [&str; 2], radix: u32| {
@@ -460,6 +463,7 @@ mod tests {
     #[case(json!({"a": "line1\nline2\n", "b": "x\ny"}), "a: |\n  line1\n  line2\nb: |-\n  x\n  y")]
     #[case(json!({"a": "1", "b": "true", "c": "0x1f", "d": "1e3", "e": "~", "f": "on", "g": ""}), "a: \"1\"\nb: \"true\"\nc: \"0x1f\"\nd: \"1e3\"\ne: \"~\"\nf: \"on\"\ng: \"\"")]
     #[case(json!({"a10": 1, "a9": 2}), "a9: 2\na10: 1")]
+    #[case(json!({"a": ".5", "b": "._9", "c": "1_0"}), "a: \".5\"\nb: ._9\nc: \"1_0\"")]
     #[case(json!("x"), "x")]
     #[case(json!({}), "{}")]
     #[case(json!({"a": "it's: so", "b": "tab\there", "c": " lead"}), "a: 'it''s: so'\nb: \"tab\\there\"\nc: ' lead'")]
