@@ -161,6 +161,7 @@ fn subresources(kind: &Kind) -> Vec<(&'static str, &'static str, &'static [&'sta
             ]);
         }
         "Service" => list.push(("proxy", "ServiceProxyOptions", VERBS.as_slice())),
+        "ServiceAccount" => list.push(("token", "TokenRequest", &["create"])),
         "Namespace" => list.push(("finalize", "Namespace", &["update"])),
         _ => {}
     }

@@ -26,6 +26,7 @@ mod routes;
 mod scale;
 mod selector;
 mod server;
+mod service_account;
 mod service_address;
 mod status;
 mod store;

@@ -14,7 +14,7 @@ use crate::{
     path::ResourcePath,
     query::Query,
     registry::{Kind, named},
-    scale, service_address,
+    scale, service_account, service_address,
     status::{ApiError, ApiResult},
     store::{Object, Outcome, Store},
 };
@@ -117,6 +117,9 @@ impl Resources {
     fn create_object(&self, path: &ResourcePath, mut object: Value, dry_run: bool) -> ApiResult<Value> {
         let kind = path.kind;
         self.check_namespace(kind, &path.namespace, meta::name(&object))?;
+        if kind.is("Pod") {
+            service_account::admit_pod(&self.store, path, &mut object)?;
+        }
         admission::admit_new(path, &mut object)?;
         let _addressing = self.addressing.lock().unwrap_or_else(PoisonError::into_inner);
         if kind.is("Service") {

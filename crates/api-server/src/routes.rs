@@ -40,9 +40,13 @@ pub(crate) fn open(shared: Arc<Shared>) -> Router {
 
 /// The API for those who have to show a token.
 pub(crate) fn guarded(shared: Arc<Shared>, token: &str) -> Router {
-    let expected: Arc<str> = format!("Bearer {token}").into();
+    let expected: Arc<str> = token.into();
+    let accounts = shared.clone();
     open(shared).layer(middleware::from_fn(move |request: Request, next: Next| {
-        let admitted = is_public(request.uri().path()) || is_authorized(request.headers(), &expected);
+        let sent = bearer(request.headers());
+        let admitted = is_public(request.uri().path())
+            || is_same(sent, &expected)
+            || accounts.tokens.admit(&accounts.resources.store, sent);
         async move {
             if admitted {
                 next.run(request).await
@@ -61,13 +65,16 @@ fn is_health(path: &str) -> bool {
     matches!(path, "/healthz" | "/livez" | "/readyz")
 }
 
+/// The token that a request shows.
+fn bearer(headers: &HeaderMap) -> &str {
+    header(headers, &AUTHORIZATION)
+        .strip_prefix("Bearer ")
+        .unwrap_or_default()
+}
+
 /// Compares in a time that does not depend on where the texts part.
-fn is_authorized(headers: &HeaderMap, expected: &str) -> bool {
-    let sent = headers
-        .get(AUTHORIZATION)
-        .map(HeaderValue::as_bytes)
-        .unwrap_or_default();
-    let expected = expected.as_bytes();
+fn is_same(sent: &str, expected: &str) -> bool {
+    let (sent, expected) = (sent.as_bytes(), expected.as_bytes());
     sent.len() == expected.len() && sent.iter().zip(expected).fold(0, |all, (a, b)| all | (a ^ b)) == 0
 }
 
@@ -199,6 +206,9 @@ impl Call<'_> {
         let made = match (path.kind.kind, subresource) {
             ("Pod", "binding") => resources.bind(path, &sent.object()?)?,
             ("Pod", "eviction") => resources.evict(path, query, &sent.object()?)?,
+            ("ServiceAccount", "token") => {
+                self.shared.tokens.issue(&resources.store, path, sent.object()?)?
+            }
             _ => return Err(ApiError::no_such_path()),
         };
         Ok(json(StatusCode::CREATED, &made))

@@ -14,6 +14,7 @@ use crate::{
     kubelet::Kubelet,
     resource::Resources,
     routes,
+    service_account::Tokens,
     tls::{self, ServeError, Tls},
 };
 
@@ -34,6 +35,7 @@ pub struct ApiServer {
 /// What all requests share.
 pub(crate) struct Shared {
     pub(crate) resources: Arc<Resources>,
+    pub(crate) tokens: Tokens,
     kubelet: OnceLock<Arc<dyn Kubelet>>,
 }
 
@@ -55,6 +57,7 @@ impl ApiServer {
         Self {
             shared: Arc::new(Shared {
                 resources: Arc::new(resources),
+                tokens: Tokens::new(),
                 kubelet: OnceLock::new(),
             }),
         }

@@ -163,14 +163,7 @@ const AGE: Column = column("Age", |object| {
 
 fn pod_columns() -> Vec<Column> {
     vec![
-        column("Ready", |pod| {
-            let statuses = pod["status"]["containerStatuses"]
-                .as_array()
-                .cloned()
-                .unwrap_or_default();
-            let ready = statuses.iter().filter(|status| status["ready"] == true).count();
-            format!("{ready}/{}", length(&pod["spec"]["containers"])).into()
-        }),
+        column("Ready", |pod| ready_containers(pod).into()),
         column("Status", |pod| pod_status(pod).into()),
         column("Restarts", |pod| restarts(pod).into()),
         AGE,
@@ -183,6 +176,22 @@ fn pod_columns() -> Vec<Column> {
             or_none(&pod["spec"]["readinessGates"][0]["conditionType"])
         }),
     ]
+}
+
+/// How many of the containers that keep running are ready; sidecars are among them.
+fn ready_containers(pod: &Value) -> String {
+    let ready = |list: &str, name: &Value| {
+        let mut statuses = pod["status"][list].as_array().into_iter().flatten();
+        statuses.any(|status| status["name"] == *name && status["ready"] == true)
+    };
+    let of = |list: &str| pod["spec"][list].as_array().into_iter().flatten();
+    let sidecars = of("initContainers").filter(|container| container["restartPolicy"] == "Always");
+    let sidecars: Vec<bool> = sidecars
+        .map(|container| ready("initContainerStatuses", &container["name"]))
+        .collect();
+    let containers = of("containers").map(|container| ready("containerStatuses", &container["name"]));
+    let all: Vec<bool> = containers.chain(sidecars).collect();
+    format!("{}/{}", all.iter().filter(|ready| **ready).count(), all.len())
 }
 
 /// The one word for a pod's state, as `kubectl` users know it.
@@ -199,7 +208,11 @@ fn pod_status(pod: &Value) -> String {
         .flatten()
         .enumerate();
     let total = length(&pod["spec"]["initContainers"]);
-    for (index, container) in init {
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let is_initialized = conditions
+        .into_iter()
+        .any(|one| one["type"] == "Initialized" && one["status"] == "True");
+    for (index, container) in init.filter(|_| !is_initialized) {
         let state = &container["state"];
         let done = state["terminated"]["exitCode"] == 0 || container["started"] == true;
         if done {

@@ -441,7 +441,7 @@ async fn run_containers(pod: &Arc<RunningPod>) {
     let mut sidecars: Vec<(CancellationToken, JoinHandle<i32>)> = Vec::new();
     let mut initialized = true;
     for container in spec.init_containers.into_iter().flatten() {
-        if container.restart_policy.as_deref() == Some("Always") {
+        if status::is_sidecar(&&container) {
             let (name, stop) = (container.name.clone(), CancellationToken::new());
             sidecars.push((
                 stop.clone(),

@@ -30,6 +30,9 @@ pub(crate) async fn attempt(
 ) -> Attempt {
     let limit = seconds(probe.timeout_seconds, 1);
     if let Some(get) = &probe.http_get {
+        if get.scheme.as_deref() == Some("HTTPS") {
+            return Err("probes over HTTPS are not served by the embedded node".into());
+        }
         let address = address(pod_ip, get.host.as_deref(), &get.port, container)?;
         return timeout(limit, http(get, address)).await.unwrap_or_else(|_| {
             let path = get.path.as_deref().unwrap_or("/");

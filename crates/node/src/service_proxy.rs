@@ -21,6 +21,8 @@ use tokio::{
     task::JoinHandle,
 };
 
+use crate::dns;
+
 /// The endpoints behind one port of a Service.
 type Endpoints = Arc<Vec<SocketAddr>>;
 
@@ -76,8 +78,8 @@ fn wanted(services: &[Arc<Service>], slices: &[Arc<EndpointSlice>]) -> HashMap<S
         else {
             continue;
         };
-        // DNS and the API server listen at their own addresses themselves
-        if spec.selector.is_none() && matches!(service.name_any().as_str(), "kubernetes" | "kube-dns") {
+        // DNS listens at its own address itself
+        if address == IpAddr::V4(dns::ADDRESS) {
             continue;
         }
         let own: Vec<&Arc<EndpointSlice>> = slices.iter().filter(|slice| belongs(slice, service)).collect();

@@ -66,13 +66,21 @@ impl PodProgress {
 pub(crate) fn status(pod: &Pod, progress: &PodProgress, host_ip: &str) -> PodStatus {
     let spec = pod.spec.clone().unwrap_or_default();
     let init = spec.init_containers.unwrap_or_default();
-    let init_done = init
-        .iter()
-        .all(|container| is_past(container, &progress.of(&container.name)));
-    let all_ready = spec
+    // a sidecar that has ended does not undo it
+    let init_done = spec
         .containers
         .iter()
-        .all(|container| progress.of(&container.name).ready);
+        .any(|container| has_begun(&progress.of(&container.name)))
+        || init
+            .iter()
+            .all(|container| is_past(container, &progress.of(&container.name)));
+    let lasting: Vec<Container> = spec
+        .containers
+        .iter()
+        .chain(init.iter().filter(is_sidecar))
+        .cloned()
+        .collect();
+    let all_ready = lasting.iter().all(|container| progress.of(&container.name).ready);
     let before = pod.status.clone().unwrap_or_default();
     let policy = spec.restart_policy.as_deref();
     let init_failed = policy == Some("Never") && init.iter().any(|container| has_failed(container, progress));
@@ -97,12 +105,12 @@ pub(crate) fn status(pod: &Pod, progress: &PodProgress, host_ip: &str) -> PodSta
         (
             "Ready",
             all_ready && init_done,
-            not_ready(finished, &spec.containers, progress),
+            not_ready(finished, &lasting, progress),
         ),
         (
             "ContainersReady",
             all_ready && init_done,
-            not_ready(finished, &spec.containers, progress),
+            not_ready(finished, &lasting, progress),
         ),
         ("PodScheduled", true, None),
     ];
@@ -115,7 +123,7 @@ pub(crate) fn status(pod: &Pod, progress: &PodProgress, host_ip: &str) -> PodSta
                 .collect(),
         ),
         container_statuses: Some(statuses(&spec.containers, progress, init_done)),
-        init_container_statuses: (!init.is_empty()).then(|| statuses(&init, progress, false)),
+        init_container_statuses: (!init.is_empty()).then(|| init_statuses(&init, progress)),
         host_ip: Some(host_ip.to_owned()),
         host_ips: Some(vec![HostIP {
             ip: host_ip.to_owned(),
@@ -143,10 +151,7 @@ fn phase(containers: &[Container], progress: &PodProgress, policy: Option<&str>)
         (true, false, Some("Never" | "OnFailure")) => "Succeeded",
         (true, true, Some("Never")) => "Failed",
         _ => {
-            let begun = |container: &Container| {
-                let progress = progress.of(&container.name);
-                progress.last.is_some() || !matches!(progress.state, State::Waiting { .. })
-            };
+            let begun = |container: &Container| has_begun(&progress.of(&container.name));
             if containers.iter().all(begun) {
                 "Running"
             } else {
@@ -156,16 +161,25 @@ fn phase(containers: &[Container], progress: &PodProgress, policy: Option<&str>)
     }
 }
 
+/// Whether an init container keeps running beside the others.
+pub(crate) fn is_sidecar(container: &&Container) -> bool {
+    container.restart_policy.as_deref() == Some("Always")
+}
+
 /// Whether an init container, which is not tried again, has failed.
 fn has_failed(container: &Container, progress: &PodProgress) -> bool {
-    let is_sidecar = container.restart_policy.as_deref() == Some("Always");
     let state = progress.of(&container.name).state;
-    !is_sidecar && matches!(state, State::Terminated(terminated) if terminated.exit_code != 0)
+    !is_sidecar(&container) && matches!(state, State::Terminated(terminated) if terminated.exit_code != 0)
+}
+
+/// Whether a container has run, or runs.
+fn has_begun(progress: &ContainerProgress) -> bool {
+    progress.last.is_some() || !matches!(progress.state, State::Waiting { .. })
 }
 
 /// Whether the pod may go on behind this init container.
 fn is_past(container: &Container, progress: &ContainerProgress) -> bool {
-    if container.restart_policy.as_deref() == Some("Always") {
+    if is_sidecar(&container) {
         return progress.started;
     }
     matches!(&progress.state, State::Terminated(terminated) if terminated.exit_code == 0)
@@ -223,6 +237,16 @@ fn condition(
         message,
         ..PodCondition::default()
     }
+}
+
+/// As other containers', but one that has done its work counts as ready.
+fn init_statuses(containers: &[Container], progress: &PodProgress) -> Vec<ContainerStatus> {
+    let mut all = statuses(containers, progress, false);
+    for status in &mut all {
+        let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref());
+        status.ready |= ended.is_some_and(|ended| ended.exit_code == 0);
+    }
+    all
 }
 
 fn statuses(containers: &[Container], progress: &PodProgress, initialized: bool) -> Vec<ContainerStatus> {

@@ -47,7 +47,8 @@ pub(crate) fn assemble(spec: &ContainerSpec) -> Result<PathBuf, SandboxError> {
         }
     }
     let working_dir = mount::resolve_in(&root, &spec.working_dir);
-    fs::create_dir_all(&working_dir).trying(|| format!("cannot make {}", working_dir.display()))?;
+    fs::create_dir_all(&working_dir)
+        .trying(|| format!("cannot make the working directory {}", spec.working_dir.display()))?;
     Ok(root)
 }
 
