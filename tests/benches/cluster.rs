@@ -26,7 +26,10 @@ fn main() {
     start_and_memory();
     let mut ratios: Vec<f64> = (0..3).map(|_| against_bare()).collect();
     ratios.sort_by(f64::total_cmp);
-    println!("first healthy answer through the Service / bare server, median of 3: {:.2} (limit 1.15)", ratios[1]);
+    println!(
+        "first healthy answer through the Service / bare server, median of 3: {:.2} (limit 1.15)",
+        ratios[1]
+    );
 }
 
 /// `cluster up` until it prints its line: the API answers and the node is Ready.
@@ -45,7 +48,9 @@ fn start_and_memory() {
             .expect("the program starts");
         let mut line = String::new();
         let output = cluster.stdout.take().expect("its output");
-        std::io::BufReader::new(output).read_line(&mut line).expect("its line");
+        std::io::BufReader::new(output)
+            .read_line(&mut line)
+            .expect("its line");
         starts.push(begin.elapsed());
         // what it takes once it has settled
         std::thread::sleep(Duration::from_secs(1));
@@ -53,25 +58,44 @@ fn start_and_memory() {
         end(&mut cluster);
     }
     starts.sort();
-    println!("cluster start until API and node are ready, median of {STARTS}: {:.3} s (limit 0.5 s)", starts[STARTS / 2].as_secs_f64());
-    println!("memory of the cluster without pods: {} MB resident (limit 60 MB)", memory / 1024);
+    println!(
+        "cluster start until API and node are ready, median of {STARTS}: {:.3} s (limit 0.5 s)",
+        starts[STARTS / 2].as_secs_f64()
+    );
+    println!(
+        "memory of the cluster without pods: {} MB resident (limit 60 MB)",
+        memory / 1024
+    );
 }
 
 /// The resident memory of the processes below `pid`: the cluster, without the program that started it.
 fn resident_kib(pid: u32) -> u64 {
-    children(pid).into_iter().map(|child| own_kib(child) + resident_kib(child)).sum()
+    children(pid)
+        .into_iter()
+        .map(|child| own_kib(child) + resident_kib(child))
+        .sum()
 }
 
 fn own_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or_default()
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .unwrap_or_default()
 }
 
 fn children(pid: u32) -> Vec<u32> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().filter_map(Result::ok);
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
     let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
-    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+    lists
+        .flat_map(|list| {
+            list.split_whitespace()
+                .filter_map(|pid| pid.parse().ok())
+                .collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 fn end(process: &mut Child) {
@@ -90,14 +114,21 @@ fn against_bare() -> f64 {
     let bare = bare(&image.root);
     let deployed = deployed();
     let ratio = deployed.as_secs_f64() / bare.as_secs_f64();
-    println!("bare {:.1} s, deployed {:.1} s: {ratio:.2}", bare.as_secs_f64(), deployed.as_secs_f64());
+    println!(
+        "bare {:.1} s, deployed {:.1} s: {ratio:.2}",
+        bare.as_secs_f64(),
+        deployed.as_secs_f64()
+    );
     ratio
 }
 
 /// `prefect server start` from the image's virtual environment until it is healthy.
 fn bare(image: &Path) -> Duration {
     let home = tempfile::tempdir().expect("a directory");
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr()).expect("a port").port();
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|free| free.local_addr())
+        .expect("a port")
+        .port();
     let python: PathBuf = image.join("opt/venv/bin/python");
     let begin = Instant::now();
     let mut server = Command::new(python)
@@ -113,7 +144,10 @@ fn bare(image: &Path) -> Duration {
         .spawn()
         .expect("the server starts");
     while !is_healthy(port) {
-        assert!(begin.elapsed() < Duration::from_secs(300), "the bare server does not get healthy");
+        assert!(
+            begin.elapsed() < Duration::from_secs(300),
+            "the bare server does not get healthy"
+        );
         std::thread::sleep(Duration::from_millis(100));
     }
     let took = begin.elapsed();
@@ -123,10 +157,16 @@ fn bare(image: &Path) -> Duration {
 
 fn is_healthy(port: u16) -> bool {
     use std::io::{Read as _, Write as _};
-    let Ok(mut connection) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return false };
+    let Ok(mut connection) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else {
+        return false;
+    };
     let mut answer = String::new();
-    let asked = connection.write_all(b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    asked.and_then(|()| connection.read_to_string(&mut answer)).is_ok() && answer.contains(" 200 ")
+    let asked =
+        connection.write_all(b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    asked
+        .and_then(|()| connection.read_to_string(&mut answer))
+        .is_ok()
+        && answer.contains(" 200 ")
 }
 
 /// From the start of `prefect-e2e run sqlite` to the first healthy answer through the Service.
@@ -150,9 +190,14 @@ fn deployed() -> Duration {
             matches!(&event.what, Happening::StepEnded { step, .. } if step == "healthy through the Service")
         });
         if let Some(event) = ended {
-            break std::time::SystemTime::from(event.time).duration_since(started).expect("time goes on");
+            break std::time::SystemTime::from(event.time)
+                .duration_since(started)
+                .expect("time goes on");
         }
-        assert!(begin.elapsed() < Duration::from_secs(300), "the run does not get healthy");
+        assert!(
+            begin.elapsed() < Duration::from_secs(300),
+            "the run does not get healthy"
+        );
         std::thread::sleep(Duration::from_millis(100));
     };
     // SIGTERM ends it in order

@@ -8,9 +8,7 @@ use miette::IntoDiagnostic as _;
 use prefect_e2e_renderer::{Object, render};
 use serde_json::Value;
 
-use crate::{
-    exit_code, helm::Chart, release_args::ReleaseArgs, stdout::print, values_args::ValuesArgs,
-};
+use crate::{exit_code, helm::Chart, release_args::ReleaseArgs, stdout::print, values_args::ValuesArgs};
 
 /// What to compare. Exits with 1 when there are differences.
 #[derive(Debug, Args)]
@@ -33,7 +31,10 @@ impl DiffCommand {
         let release = self.release.release();
         let values = self.values.layers()?.values().into_diagnostic()?;
         let rendered = render(&release, &values).into_diagnostic()?;
-        let chart = Chart { reference: self.chart.clone(), version: self.chart_version.clone() };
+        let chart = Chart {
+            reference: self.chart.clone(),
+            version: self.chart_version.clone(),
+        };
         let differences = compare(&rendered, &chart.template(&release, &self.values)?);
         print(&describe(&differences))?;
         if differences.is_empty() {

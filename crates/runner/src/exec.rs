@@ -18,10 +18,19 @@ pub(crate) struct Output {
 }
 
 /// Runs `command` in `container` of `pod` and waits for its end.
-pub(crate) async fn run(place: &Place, pod: &str, container: &str, command: &[&str]) -> Result<Output, Broken> {
+pub(crate) async fn run(
+    place: &Place,
+    pod: &str,
+    container: &str,
+    command: &[&str],
+) -> Result<Output, Broken> {
     let pods: Api<Pod> = Api::namespaced(place.client.clone(), &place.namespace);
     let program = command.first().copied().unwrap_or_default();
-    let parameters = AttachParams::default().container(container).stdin(false).stdout(true).stderr(true);
+    let parameters = AttachParams::default()
+        .container(container)
+        .stdin(false)
+        .stdout(true)
+        .stderr(true);
     let mut process = pods
         .exec(pod, command.iter().copied(), &parameters)
         .await
@@ -35,7 +44,11 @@ pub(crate) async fn run(place: &Place, pod: &str, container: &str, command: &[&s
         }
     });
     let success = status.and_then(|status| status.status).as_deref() == Some("Success");
-    Ok(Output { stdout, stderr, success })
+    Ok(Output {
+        stdout,
+        stderr,
+        success,
+    })
 }
 
 async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {

@@ -49,7 +49,10 @@ impl ScenarioArgs {
             return Ok(directory.clone());
         }
         let here = std::env::current_dir().into_diagnostic()?;
-        let found = here.ancestors().map(|above| above.join("scenarios")).find(|directory| directory.is_dir());
+        let found = here
+            .ancestors()
+            .map(|above| above.join("scenarios"))
+            .find(|directory| directory.is_dir());
         found.ok_or_else(|| {
             miette::miette!(
                 help = "name it with --scenarios DIR or PREFECT_E2E_SCENARIOS",

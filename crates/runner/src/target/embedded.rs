@@ -29,7 +29,9 @@ pub struct Embedded {
 pub fn program() -> io::Result<PathBuf> {
     let own = std::env::current_exe()?;
     let directory = own.parent().filter(|directory| directory.ends_with("deps"));
-    let beside = directory.and_then(|directory| directory.parent()).map(|directory| directory.join("prefect-e2e"));
+    let beside = directory
+        .and_then(|directory| directory.parent())
+        .map(|directory| directory.join("prefect-e2e"));
     Ok(beside.filter(|path| path.is_file()).unwrap_or(own))
 }
 
@@ -39,19 +41,37 @@ impl Embedded {
     /// # Errors
     /// When the kernel forbids namespaces, or the cache of images cannot be used.
     pub async fn start(events: &Events, why: &str) -> Result<Self, TargetError> {
-        let own = program().map_err(|source| TargetError::File { path: "/proc/self/exe".into(), source })?;
+        let own = program().map_err(|source| TargetError::File {
+            path: "/proc/self/exe".into(),
+            source,
+        })?;
         let images = ImageStore::open(None)?.guarded_by(own.clone());
-        let options = ClusterOptions { executable: own, images: images.clone(), port: None };
+        let options = ClusterOptions {
+            executable: own,
+            images: images.clone(),
+            port: None,
+        };
         let cluster = Cluster::start(options).await?;
         tokio::spawn(tell_pulls(cluster.pull_progress(), events.clone()));
         let directory = tempfile::Builder::new()
             .prefix("prefect-e2e-")
             .tempdir()
-            .map_err(|source| TargetError::File { path: std::env::temp_dir(), source })?;
+            .map_err(|source| TargetError::File {
+                path: std::env::temp_dir(),
+                source,
+            })?;
         let kubeconfig = directory.path().join("kubeconfig");
         write_kubeconfig(&kubeconfig, &cluster.kubeconfig())?;
         let client = cluster.client().await?;
-        Ok(Self { cluster, images, events: events.clone(), client, why: why.to_owned(), kubeconfig, _directory: directory })
+        Ok(Self {
+            cluster,
+            images,
+            events: events.clone(),
+            client,
+            why: why.to_owned(),
+            kubeconfig,
+            _directory: directory,
+        })
     }
 
     /// The port of the API server on 127.0.0.1.
@@ -100,14 +120,17 @@ impl Target for Embedded {
     }
 
     fn missing_images(&self, references: &BTreeSet<String>) -> Vec<String> {
-        let unmade = |reference: &&String| self.images.find(reference).is_none() && ImageStore::knows(reference);
+        let unmade =
+            |reference: &&String| self.images.find(reference).is_none() && ImageStore::knows(reference);
         // of what no recipe makes, the pod that wants it tells
         references.iter().filter(unmade).cloned().collect()
     }
 
     async fn make_image(&self, reference: &str) -> Result<(), TargetError> {
         let events = self.events.clone();
-        self.images.pull(reference, move |step| tell_pull(&events, step)).await?;
+        self.images
+            .pull(reference, move |step| tell_pull(&events, step))
+            .await?;
         Ok(())
     }
 
@@ -133,7 +156,10 @@ async fn tell_pulls(mut pulls: broadcast::Receiver<PullProgress>, events: Events
 fn tell_pull(events: &Events, step: PullProgress) {
     let (message, done) = match step {
         PullProgress::Started { reference } => (format!("making the image {reference}, once"), false),
-        PullProgress::Waiting => ("waiting for another program that makes the same image".into(), false),
+        PullProgress::Waiting => (
+            "waiting for another program that makes the same image".into(),
+            false,
+        ),
         PullProgress::Step { message } => (message, false),
         PullProgress::Done { reference, about } => (format!("made the image {reference}: {about}"), true),
         _ => return,
