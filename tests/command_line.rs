@@ -1,4 +1,5 @@
 //! The command line: what it prints, how it ends, and what it says of bad input.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::{
     fs,

@@ -1,4 +1,5 @@
 //! A person looks at the embedded cluster with real `kubectl`.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},

@@ -83,7 +83,9 @@ impl Sources {
                 .file_name()
                 .and_then(|name| name.to_str())
                 .unwrap_or_default();
-            if !matches!(name, "types.go" | "micro_time.go") && !(package == "meta" && name == "meta.go") {
+            let is_wanted =
+                matches!(name, "types.go" | "micro_time.go") || package == "meta" && name == "meta.go";
+            if !is_wanted {
                 continue;
             }
             let source = fs::read_to_string(&path)?;

@@ -61,7 +61,7 @@ impl Representation {
             Self::Metadata => table::partial(object),
             Self::Table(include) => {
                 let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-                table::table(kind, &[object], metadata, include)
+                table::table(kind, &[object], &metadata, include)
             }
         }
     }
@@ -77,7 +77,7 @@ impl Representation {
                 objects().map(table::partial).collect(),
             ),
             Self::Table(include) => {
-                table::table(kind, &objects().collect::<Vec<_>>(), listing.metadata(), include)
+                table::table(kind, &objects().collect::<Vec<_>>(), &listing.metadata(), include)
             }
         }
     }

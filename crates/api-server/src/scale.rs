@@ -43,7 +43,7 @@ pub(crate) fn applied(kind: &Kind, live: &Value, scale: &Value) -> ApiResult<Val
         Value::Null => 0.into(),
         given => given.clone(),
     };
-    if !replicas.as_i64().is_some_and(|replicas| replicas >= 0) {
+    if replicas.as_i64().is_none_or(|replicas| replicas < 0) {
         let cause = Cause::invalid("spec.replicas", &replicas, "must be greater than or equal to 0");
         return Err(ApiError::invalid(kind, meta::name(live), &[cause]));
     }

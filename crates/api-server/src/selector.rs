@@ -78,7 +78,10 @@ impl FieldRequirement {
         let equal = match found {
             Value::String(text) => *text == self.value,
             Value::Null => self.value.is_empty(),
-            other => other.to_string() == self.value,
+            other => {
+                let written = other.to_string();
+                written == self.value
+            }
         };
         equal == self.equal
     }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What can be set when the API starts.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct ApiOptions {
     /// Where pods reach the API: the endpoint of the Service `default/kubernetes`. Without it the
     /// Service has none.

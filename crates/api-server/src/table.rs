@@ -31,7 +31,7 @@ const fn wide(title: &'static str, cell: fn(&Value) -> Value) -> Column {
 }
 
 /// The table of some objects of a kind.
-pub(crate) fn table(kind: &Kind, objects: &[&Value], metadata: Value, include: Include) -> Value {
+pub(crate) fn table(kind: &Kind, objects: &[&Value], metadata: &Value, include: Include) -> Value {
     let columns = columns(kind);
     let definitions: Vec<Value> = columns
         .iter()
@@ -721,7 +721,7 @@ mod tests {
     fn every_kind_has_a_table_even_of_an_empty_object() {
         for kind in KINDS {
             let object = json!({"metadata": {"name": "a"}});
-            let table = table(kind, &[&object], json!({}), Include::Metadata);
+            let table = table(kind, &[&object], &json!({}), Include::Metadata);
             let columns = table["columnDefinitions"].as_array().unwrap().len();
             assert_eq!(
                 table["rows"][0]["cells"].as_array().unwrap().len(),

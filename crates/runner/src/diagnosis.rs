@@ -555,11 +555,11 @@ mod tests {
         }
     }
 
-    fn pod(status: serde_json::Value) -> serde_json::Value {
+    fn pod(status: &serde_json::Value) -> serde_json::Value {
         json!([{"metadata": {"name": "p", "labels": {"app": "web", "tier": "front"}}, "status": status}])
     }
 
-    fn container(state: serde_json::Value) -> serde_json::Value {
+    fn container(state: &serde_json::Value) -> serde_json::Value {
         json!({"phase": "Running", "containerStatuses": [{
             "name": "c", "ready": false, "restartCount": 2, "image": "i", "imageID": "", "state": state,
             "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}}}]})
@@ -567,16 +567,16 @@ mod tests {
 
     #[rstest]
     #[case::unschedulable(
-        pod(json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
+        pod(&json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
             "message": "0/1 nodes are available: 1 Insufficient cpu."}]})),
         "", "the pod cannot be scheduled: 0/1 nodes are available: 1 Insufficient cpu."
     )]
     #[case::no_image(
-        pod(container(json!({"waiting": {"reason": "ErrImagePull", "message": "no recipe"}}))),
+        pod(&container(&json!({"waiting": {"reason": "ErrImagePull", "message": "no recipe"}}))),
         "", "container c cannot start: ErrImagePull: no recipe"
     )]
     #[case::crashed(
-        pod(container(json!({"waiting": {"reason": "CrashLoopBackOff"}}))),
+        pod(&container(&json!({"waiting": {"reason": "CrashLoopBackOff"}}))),
         "Traceback\n  File x\nOSError: [Errno 30] Read-only file system: '/tmp/x'\n",
         "container c ended with exit code 1, restarted 2 times: OSError: [Errno 30] Read-only file system: '/tmp/x'"
     )]
@@ -590,7 +590,7 @@ mod tests {
 
     #[test]
     fn a_service_that_selects_nothing_is_the_cause_when_all_pods_run() {
-        let mut pods = pod(json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}));
+        let mut pods = pod(&json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}));
         pods[0]["metadata"]["labels"]["tier"] = "back".into();
         let cause = diagnosis(pods, json!([]), "").cause().unwrap();
         assert_eq!(

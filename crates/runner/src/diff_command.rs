@@ -162,20 +162,20 @@ mod tests {
 
     use super::*;
 
-    fn object(spec: Value) -> Object {
+    fn object(spec: &Value) -> Object {
         Object::new(json!({"kind": "Service", "metadata": {"name": "web", "namespace": "n"}, "spec": spec}))
     }
 
     #[test]
     fn nulls_count_as_absent() {
-        let with_null = object(json!({"a": 1, "b": null}));
-        assert_eq!(compare(&[with_null], &[object(json!({"a": 1}))]), []);
+        let with_null = object(&json!({"a": 1, "b": null}));
+        assert_eq!(compare(&[with_null], &[object(&json!({"a": 1}))]), []);
     }
 
     #[test]
     fn differences_name_their_place() {
-        let left = object(json!({"ports": [{"port": 1}], "type": "A"}));
-        let right = object(json!({"ports": [{"port": 2}, {"port": 3}], "type": "A"}));
+        let left = object(&json!({"ports": [{"port": 1}], "type": "A"}));
+        let right = object(&json!({"ports": [{"port": 2}, {"port": 3}], "type": "A"}));
         let found = compare(&[left], &[right]);
         let places: Vec<_> = found
             .iter()
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn an_object_of_one_side_is_one_difference() {
-        let found = compare(&[object(json!({}))], &[]);
+        let found = compare(&[object(&json!({}))], &[]);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].path, "the whole object");
     }

@@ -4,10 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::AttachParams};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use crate::{
-    check::{Broken, chain},
-    deploy::Place,
-};
+use crate::{check::Broken, deploy::Place};
 
 /// What a command said and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +31,7 @@ pub(crate) async fn run(
     let mut process = pods
         .exec(pod, command.iter().copied(), &parameters)
         .await
-        .map_err(|error| Broken::new(format!("cannot run {program} in pod/{pod}: {}", chain(&error))))?;
+        .map_err(|error| Broken::cluster(format!("running {program} in pod/{pod}"), &error))?;
     let status = process.take_status();
     let (stdout, stderr) = (process.stdout(), process.stderr());
     let (stdout, stderr, status) = tokio::join!(read(stdout), read(stderr), async {

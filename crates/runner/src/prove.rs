@@ -66,6 +66,8 @@ pub(crate) struct Proving {
     pub(crate) run: String,
     pub(crate) steps: Steps,
     pub(crate) stop: CancellationToken,
+    /// An attempt before this one failed: it is flaky should this one pass.
+    pub(crate) after_failure: bool,
 }
 
 /// How a scenario ended.
@@ -106,6 +108,7 @@ impl Proving {
             () = self.stop.cancelled() => None,
         };
         let mut verdict = match outcome {
+            Some(Ok(())) if self.after_failure => Verdict::Flaky,
             Some(Ok(())) => Verdict::Passed,
             Some(Err(_)) => Verdict::Failed,
             None => Verdict::Skipped,
@@ -116,7 +119,7 @@ impl Proving {
                 of_the_environment: true
             }))
         );
-        if self.leave(&place, made).await.is_err() && verdict == Verdict::Passed {
+        if self.leave(&place, made).await.is_err() && verdict != Verdict::Skipped {
             verdict = Verdict::Failed;
         }
         self.steps.publish(Happening::ScenarioEnded {
@@ -282,7 +285,7 @@ impl Proving {
                 |(_, objects): &(Value, Vec<Object>)| format!("{} objects", objects.len()),
                 |_| async {
                     self.render(
-                        &[self.scenario.file.values.clone()],
+                        std::slice::from_ref(&self.scenario.file.values),
                         &made.placeholders,
                         &place.namespace,
                     )

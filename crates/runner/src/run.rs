@@ -206,37 +206,24 @@ impl Batch {
         self.queue.lock().await.pop_front()
     }
 
-    /// Proves a scenario, again when it fails and may be tried again.
+    /// Proves a scenario: as often as it is to be repeated, and again when it fails and may be tried again.
     async fn prove(&self, scenario: Scenario) {
         let name = scenario.name.clone();
-        let mut verdict = self.attempt(&scenario, 0).await;
-        for repetition in 1..self.options.repeat {
-            if verdict != Verdict::Passed || self.stop.is_cancelled() {
+        let (repeat, retries) = (self.options.repeat.max(1), self.options.retries);
+        let note = |message: String| self.events.publish(Some(&name), Happening::Note { message });
+        let mut verdict = self.attempt(&scenario, 0, false).await;
+        for attempt in 1..repeat + retries {
+            match verdict {
+                Verdict::Passed if attempt < repeat => note(format!("passed {attempt} of {repeat} times")),
+                Verdict::Failed if attempt >= repeat || repeat == 1 => {
+                    note(format!("failed; attempt {} follows", attempt + 1))
+                }
+                _ => break,
+            }
+            if self.stop.is_cancelled() {
                 break;
             }
-            let message = format!("passed {repetition} of {} times", self.options.repeat);
-            self.events.publish(Some(&name), Happening::Note { message });
-            verdict = self.attempt(&scenario, repetition).await;
-        }
-        for attempt in self.options.repeat..self.options.repeat + self.options.retries {
-            if verdict != Verdict::Failed || self.stop.is_cancelled() {
-                break;
-            }
-            self.events.publish(
-                Some(&name),
-                Happening::Note {
-                    message: format!("failed; attempt {} follows", attempt + 1),
-                },
-            );
-            if self.attempt(&scenario, attempt).await == Verdict::Passed {
-                verdict = Verdict::Flaky;
-                self.events.publish(
-                    Some(&name),
-                    Happening::Note {
-                        message: "flaky: it passed when tried again".into(),
-                    },
-                );
-            }
+            verdict = self.attempt(&scenario, attempt, verdict == Verdict::Failed).await;
         }
         let mut summary = self.summary.lock().await;
         match verdict {
@@ -246,7 +233,7 @@ impl Batch {
         }
     }
 
-    async fn attempt(&self, scenario: &Scenario, attempt: usize) -> Verdict {
+    async fn attempt(&self, scenario: &Scenario, attempt: usize, after_failure: bool) -> Verdict {
         let rerun = format!(
             "prefect-e2e run {}{}",
             scenario.name, self.options.rerun_arguments
@@ -265,6 +252,7 @@ impl Batch {
             run,
             steps: Steps::new(self.events.clone(), &scenario.name, rerun),
             stop: self.stop.clone(),
+            after_failure,
         };
         let ended = proving.prove().await;
         if ended.unusable {

@@ -183,9 +183,14 @@ impl RunCommand {
     /// The arguments that make a rerun like this run.
     fn rerun_arguments(&self) -> String {
         let mut words = Vec::new();
-        if self.target == TargetKind::Kubeconfig {
-            words.push("--target kubeconfig".to_owned());
+        if self.target != TargetKind::Auto {
+            words.extend(
+                self.target
+                    .to_possible_value()
+                    .map(|target| format!("--target {}", target.get_name())),
+            );
         }
+        words.extend(self.scenarios.rerun_argument());
         if let Some(context) = &self.context {
             words.push(format!("--context {context}"));
         }
@@ -228,7 +233,7 @@ impl RunCommand {
         if let Some(directory) = &self.html {
             sinks.push(Box::new(Html::new(directory.clone(), secrets.clone())));
         }
-        if let Some(github) = Github::of_process(std::path::Path::new("scenarios")) {
+        if let Some(github) = Github::of_process(&self.scenarios.shown_directory()) {
             sinks.push(Box::new(github));
         }
         sinks

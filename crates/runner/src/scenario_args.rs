@@ -63,6 +63,25 @@ impl ScenarioArgs {
     }
 }
 
+impl ScenarioArgs {
+    /// The argument that makes a rerun look in the same directory.
+    pub(crate) fn rerun_argument(&self) -> Option<String> {
+        self.scenarios
+            .as_ref()
+            .map(|directory| format!("--scenarios {}", directory.display()))
+    }
+
+    /// The directory as seen from the working directory, for annotations.
+    pub(crate) fn shown_directory(&self) -> PathBuf {
+        let directory = self.directory().unwrap_or_else(|_| "scenarios".into());
+        let here = std::env::current_dir().unwrap_or_default();
+        directory
+            .strip_prefix(&here)
+            .map(Path::to_owned)
+            .unwrap_or(directory)
+    }
+}
+
 /// Whether a word names a file rather than a scenario of the matrix.
 fn is_file(word: &str) -> bool {
     word.ends_with(".yaml") || word.ends_with(".yml") || word.contains('/')

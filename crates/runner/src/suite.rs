@@ -82,6 +82,7 @@ impl Suite {
                 format!("prefect-e2e run {}", scenario.name),
             ),
             stop: CancellationToken::new(),
+            after_failure: false,
         };
         let ended = proving.prove().await;
         let steps = std::mem::take(&mut *recorder.0.lock().unwrap_or_else(PoisonError::into_inner));

@@ -9,7 +9,7 @@ use nix::unistd::{Pid, setpgid};
 use crate::{error::whole_message, process};
 
 /// Runs `[-g] [--] COMMAND…`; with `-g` signals go to the whole process group of the command.
-pub(crate) fn main(arguments: Vec<OsString>) -> i32 {
+pub(crate) fn main(arguments: &[OsString]) -> i32 {
     let options = arguments
         .iter()
         .take_while(|argument| argument.to_string_lossy().starts_with('-'));

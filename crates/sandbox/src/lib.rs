@@ -48,7 +48,7 @@ pub fn dispatch(node: fn(node::NodeContext) -> ExitCode) {
     let mut arguments = std::env::args_os();
     let program = arguments.next().map(PathBuf::from).unwrap_or_default();
     if program.file_name().is_some_and(|name| name == "tini") {
-        std::process::exit(init::main(arguments.collect()));
+        std::process::exit(init::main(&arguments.collect::<Vec<_>>()));
     }
     let mode = arguments.next().unwrap_or_default();
     let file = || std::env::args_os().nth(2).map(PathBuf::from).unwrap_or_default();

@@ -113,7 +113,7 @@ fn service_endpoint(state: &Shared, namespace: &str, target: &Target) -> ApiResu
             .ok_or_else(none)?,
         Some(wanted) => ports
             .iter()
-            .find(|port| port["name"] == wanted.as_str() || port["port"].to_string() == *wanted)
+            .find(|port| port["name"] == wanted.as_str() || port["port"].as_u64() == wanted.parse().ok())
             .ok_or_else(|| {
                 ApiError::unavailable(format!(
                     "no service port {wanted:?} found for service {:?}",

@@ -18,7 +18,7 @@ pub(crate) async fn answer(deployment: &Deployment) -> Seen {
     for name in ["livenessProbe", "readinessProbe"] {
         let enabled = deployment.is_on(&format!("/server/{name}/enabled"));
         let probe = &container[name];
-        if probe.is_null() != !enabled {
+        if probe.is_null() == enabled {
             return Err(Broken::new(format!(
                 "the server's {name} is not as server.{name}.enabled asks"
             ))

@@ -1,11 +1,10 @@
 //! The embedded cluster, started by the run and gone with it.
 
-use std::{collections::BTreeSet, io, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeSet, fs, io, net::SocketAddr, os::unix::fs::DirBuilderExt as _, path::PathBuf};
 
 use async_trait::async_trait;
 use prefect_e2e_images::{ImageStore, PullProgress};
-use prefect_e2e_local_cluster::{CONTEXT, Cluster, ClusterOptions, write_kubeconfig};
-use tempfile::TempDir;
+use prefect_e2e_local_cluster::{CONTEXT, Cluster, ClusterOptions, StateDir, write_kubeconfig};
 use tokio::sync::broadcast;
 
 use super::{Target, TargetError};
@@ -19,7 +18,7 @@ pub struct Embedded {
     client: kube::Client,
     why: String,
     kubeconfig: PathBuf,
-    _directory: TempDir,
+    _directory: RunDirectory,
 }
 
 /// The program that becomes the cluster's process: this one, or `prefect-e2e` beside the tests' programs.
@@ -53,14 +52,11 @@ impl Embedded {
         };
         let cluster = Cluster::start(options).await?;
         tokio::spawn(tell_pulls(cluster.pull_progress(), events.clone()));
-        let directory = tempfile::Builder::new()
-            .prefix("prefect-e2e-")
-            .tempdir()
-            .map_err(|source| TargetError::File {
-                path: std::env::temp_dir(),
-                source,
-            })?;
-        let kubeconfig = directory.path().join("kubeconfig");
+        let directory = RunDirectory::make().map_err(|source| TargetError::File {
+            path: "kubeconfig".into(),
+            source,
+        })?;
+        let kubeconfig = directory.0.join("kubeconfig");
         write_kubeconfig(&kubeconfig, &cluster.kubeconfig())?;
         let client = cluster.client().await?;
         Ok(Self {
@@ -90,6 +86,40 @@ impl Embedded {
     #[must_use]
     pub fn kubeconfig(&self) -> &std::path::Path {
         &self.kubeconfig
+    }
+}
+
+/// Where the kubeconfig of a run's cluster is, readable by its owner alone. What killed runs left is
+/// removed by the next one.
+struct RunDirectory(PathBuf);
+
+impl RunDirectory {
+    fn make() -> io::Result<Self> {
+        let state = StateDir::of_user().map_err(io::Error::other)?;
+        let runs = state.path().join("runs");
+        fs::create_dir_all(&runs)?;
+        for entry in fs::read_dir(&runs)?.filter_map(Result::ok) {
+            let name = entry.file_name();
+            let pid = name.to_str().and_then(|name| name.split('-').next());
+            if pid.is_none_or(|pid| !std::path::Path::new("/proc").join(pid).exists()) {
+                // another run may remove it at the same time
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        let directory = runs.join(format!(
+            "{}-{}",
+            std::process::id(),
+            uuid::Uuid::new_v4().simple()
+        ));
+        fs::DirBuilder::new().mode(0o700).create(&directory)?;
+        Ok(Self(directory))
+    }
+}
+
+impl Drop for RunDirectory {
+    fn drop(&mut self) {
+        // the cluster that it leads to is gone, too
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
