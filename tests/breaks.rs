@@ -68,9 +68,15 @@ fn check(broken: &Break) -> Result<(), String> {
     let mut patches = Patches::default();
     if !broken.patch.is_null() {
         let text = serde_json::to_string(&broken.patch).map_err(|error| error.to_string())?;
-        patches.add("breaks.yaml", &text).map_err(|error| whole_message(&error))?;
+        patches
+            .add("breaks.yaml", &text)
+            .map_err(|error| whole_message(&error))?;
     }
-    let options = ProveOptions { patience: Duration::from_secs(90), patches, ..ProveOptions::default() };
+    let options = ProveOptions {
+        patience: Duration::from_secs(90),
+        patches,
+        ..ProveOptions::default()
+    };
     let proven = prove(&scenario, options)?;
     if proven.unusable {
         println!("skipped: {}", describe(&proven));
@@ -86,7 +92,10 @@ fn check(broken: &Break) -> Result<(), String> {
         return Ok(());
     }
     let Caught { step, because } = &broken.caught;
-    Err(format!("must be caught at {step:?} because {because:?}, but:\n{}", describe(&proven)))
+    Err(format!(
+        "must be caught at {step:?} because {because:?}, but:\n{}",
+        describe(&proven)
+    ))
 }
 
 /// The scenario, changed as the break says.

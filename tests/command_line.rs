@@ -1,4 +1,5 @@
 //! The command line: what it prints, how it ends, and what it says of bad input.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::{
     fs,
@@ -12,14 +13,20 @@ use rstest::rstest;
 fn run(arguments: &[&str], directory: &Path) -> Output {
     let mut command = Command::new(program());
     command.args(arguments).current_dir(root());
-    command.env("XDG_STATE_HOME", directory.join("state")).env("TMPDIR", directory).env("NO_COLOR", "1");
+    command
+        .env("XDG_STATE_HOME", directory.join("state"))
+        .env("TMPDIR", directory)
+        .env("NO_COLOR", "1");
     command.stdin(Stdio::null()).output().unwrap()
 }
 
 fn text(output: &Output) -> String {
     let all = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     // messages are folded to the width of the terminal
-    all.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ")
+    all.split_whitespace()
+        .filter(|word| *word != "│")
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[track_caller]
@@ -53,7 +60,10 @@ fn the_scenarios_are_listed() {
 fn bad_usage_is_refused(#[case] arguments: &[&str], #[case] parts: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
     refused(&run(arguments, directory.path()), parts);
-    let left: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> = fs::read_dir(directory.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     assert!(left.is_empty(), "left behind: {left:?}");
 }
 
@@ -74,11 +84,23 @@ fn a_refused_scenario_needs_no_cluster_and_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let junit = directory.path().join("junit.xml");
     let events = directory.path().join("events.ndjson");
-    let arguments = ["run", "background-services-old-tag", "--junit", junit.to_str().unwrap(), "--events",
-        events.to_str().unwrap(), "--target", "embedded"];
+    let arguments = [
+        "run",
+        "background-services-old-tag",
+        "--junit",
+        junit.to_str().unwrap(),
+        "--events",
+        events.to_str().unwrap(),
+        "--target",
+        "embedded",
+    ];
     let output = run(&arguments, directory.path());
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    assert!(text(&output).contains("1 passed, 0 failed, 0 skipped"), "{}", text(&output));
+    assert!(
+        text(&output).contains("1 passed, 0 failed, 0 skipped"),
+        "{}",
+        text(&output)
+    );
     assert!(fs::read_to_string(junit).unwrap().contains("refused at render"));
     assert!(fs::read_to_string(events).unwrap().lines().count() > 5);
 }
@@ -89,7 +111,10 @@ fn a_port_that_is_taken_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let output = run(&["cluster", "up", "--port", &port], directory.path());
-    refused(&output, &[&format!("cannot listen on 127.0.0.1:{port}"), "in use"]);
+    refused(
+        &output,
+        &[&format!("cannot listen on 127.0.0.1:{port}"), "in use"],
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `kill -9` of the runner, at any moment, leaves nothing: no process, mount, network namespace,
 //! listening port or half-made image.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::{
     collections::BTreeSet,
@@ -38,7 +39,9 @@ fn stat(pid: i32) -> Option<(i32, String)> {
 
 fn processes() -> Vec<i32> {
     let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
 }
 
 fn descendants(of: i32) -> BTreeSet<Process> {
@@ -49,19 +52,30 @@ fn descendants(of: i32) -> BTreeSet<Process> {
     let mut found: BTreeSet<i32> = BTreeSet::from([of]);
     loop {
         let before = found.len();
-        found.extend(all.iter().filter(|(_, parent, _)| found.contains(parent)).map(|(pid, ..)| *pid).collect::<Vec<_>>());
+        found.extend(
+            all.iter()
+                .filter(|(_, parent, _)| found.contains(parent))
+                .map(|(pid, ..)| *pid)
+                .collect::<Vec<_>>(),
+        );
         if found.len() == before {
             break;
         }
     }
-    all.into_iter().filter(|(pid, ..)| found.contains(pid)).map(|(pid, _, start)| (pid, start)).collect()
+    all.into_iter()
+        .filter(|(pid, ..)| found.contains(pid))
+        .map(|(pid, _, start)| (pid, start))
+        .collect()
 }
 
 fn listening() -> BTreeSet<String> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
     let rows = tables.iter().flat_map(|table| table.lines().skip(1));
     let fields = rows.map(|row| row.split_whitespace().collect::<Vec<_>>());
-    fields.filter(|fields| fields.get(3) == Some(&"0A")).map(|fields| format!("socket:[{}]", fields[9])).collect()
+    fields
+        .filter(|fields| fields.get(3) == Some(&"0A"))
+        .map(|fields| format!("socket:[{}]", fields[9]))
+        .collect()
 }
 
 fn belongings(runner: i32) -> Belongings {
@@ -71,12 +85,27 @@ fn belongings(runner: i32) -> Belongings {
     let mut namespaces = BTreeSet::new();
     let own = fs::read_link("/proc/self/ns/net").unwrap();
     for (pid, _) in &processes {
-        let links = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().filter_map(Result::ok);
+        let links = fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok);
         let links = links.filter_map(|entry| fs::read_link(entry.path()).ok());
-        sockets.extend(links.map(|link| link.display().to_string()).filter(|link| all_listening.contains(link)));
-        namespaces.extend(fs::read_link(format!("/proc/{pid}/ns/net")).ok().filter(|namespace| *namespace != own));
+        sockets.extend(
+            links
+                .map(|link| link.display().to_string())
+                .filter(|link| all_listening.contains(link)),
+        );
+        namespaces.extend(
+            fs::read_link(format!("/proc/{pid}/ns/net"))
+                .ok()
+                .filter(|namespace| *namespace != own),
+        );
     }
-    Belongings { processes, sockets, namespaces }
+    Belongings {
+        processes,
+        sockets,
+        namespaces,
+    }
 }
 
 impl Belongings {
@@ -89,25 +118,43 @@ impl Belongings {
         if let Some(socket) = self.sockets.intersection(&listening()).next() {
             return Some(format!("a listening {socket}"));
         }
-        let used = processes().into_iter().filter_map(|pid| fs::read_link(format!("/proc/{pid}/ns/net")).ok());
+        let used = processes()
+            .into_iter()
+            .filter_map(|pid| fs::read_link(format!("/proc/{pid}/ns/net")).ok());
         let used: BTreeSet<PathBuf> = used.collect();
-        self.namespaces.intersection(&used).next().map(|namespace| format!("namespace {}", namespace.display()))
+        self.namespaces
+            .intersection(&used)
+            .next()
+            .map(|namespace| format!("namespace {}", namespace.display()))
     }
 }
 
 fn mounts() -> BTreeSet<String> {
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    table.lines().filter(|line| line.contains("prefect-e2e")).map(str::to_owned).collect()
+    table
+        .lines()
+        .filter(|line| line.contains("prefect-e2e"))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn start(scenario: &str, cache: Option<&Path>, directory: &Path) -> Child {
     let mut command = Command::new(program());
-    command.args(["run", scenario, "--target", "embedded"]).current_dir(root());
-    command.env("XDG_STATE_HOME", directory.join("state")).env("TMPDIR", directory);
+    command
+        .args(["run", scenario, "--target", "embedded"])
+        .current_dir(root());
+    command
+        .env("XDG_STATE_HOME", directory.join("state"))
+        .env("TMPDIR", directory);
     if let Some(cache) = cache {
         command.env("XDG_CACHE_HOME", cache);
     }
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 /// Kills the runner after `moment` and waits until all that belonged to it is gone.
@@ -119,7 +166,10 @@ fn kill_after(mut runner: Child, moment: Duration) {
     runner.wait().unwrap();
     let begin = Instant::now();
     while let Some(left) = belongings.left() {
-        assert!(begin.elapsed() < PATIENCE, "{moment:?} after its start: left is {left}");
+        assert!(
+            begin.elapsed() < PATIENCE,
+            "{moment:?} after its start: left is {left}"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -139,7 +189,10 @@ fn nothing_is_left(#[case] moments: &[u64]) {
         // no two runs are killed at the same moment
         let jitter = u64::from(std::process::id()) % 20;
         let directory = tempfile::tempdir().unwrap();
-        kill_after(start("sqlite", None, directory.path()), Duration::from_millis(moment + jitter));
+        kill_after(
+            start("sqlite", None, directory.path()),
+            Duration::from_millis(moment + jitter),
+        );
         assert_eq!(mounts(), before);
     }
 }
@@ -151,7 +204,10 @@ fn no_database_is_left() {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
-    kill_after(start("external-postgres", None, directory.path()), Duration::from_secs(8));
+    kill_after(
+        start("external-postgres", None, directory.path()),
+        Duration::from_secs(8),
+    );
 }
 
 #[test]
@@ -162,18 +218,25 @@ fn a_half_made_image_is_removed_by_the_next_run() {
     }
     let directory = tempfile::tempdir().unwrap();
     let cache = directory.path().join("cache");
-    kill_after(start("sqlite", Some(&cache), directory.path()), Duration::from_secs(5));
+    kill_after(
+        start("sqlite", Some(&cache), directory.path()),
+        Duration::from_secs(5),
+    );
     let images = cache.join("prefect-e2e/images");
     let drafts = || {
         let entries = fs::read_dir(&images).into_iter().flatten().filter_map(Result::ok);
-        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(".building-")).count()
+        entries
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(".building-"))
+            .count()
     };
     // whoever opens the cache next sweeps it, before anything is made
     let mut next = start("sqlite", Some(&cache), directory.path());
     std::thread::sleep(Duration::from_millis(10));
     kill(Pid::from_raw(i32::try_from(next.id()).unwrap()), Signal::SIGKILL).unwrap();
     next.wait().unwrap();
-    let last = start("missing-auth-secret", Some(&cache), directory.path()).wait().unwrap();
+    let last = start("missing-auth-secret", Some(&cache), directory.path())
+        .wait()
+        .unwrap();
     assert!(last.code().is_some(), "the run ends by itself");
     assert_eq!(drafts(), 0);
 }

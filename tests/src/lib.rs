@@ -12,7 +12,9 @@ use tokio::runtime::Runtime;
 /// The repository's root.
 #[must_use]
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"))
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("/"))
 }
 
 /// The `prefect-e2e` program that was built with these tests.
@@ -22,7 +24,10 @@ pub fn root() -> &'static Path {
 #[must_use]
 pub fn program() -> PathBuf {
     let program = prefect_e2e::cluster_program().unwrap_or_default();
-    assert!(program.ends_with("prefect-e2e"), "`cargo build -p prefect-e2e` makes the program that these tests need");
+    assert!(
+        program.ends_with("prefect-e2e"),
+        "`cargo build -p prefect-e2e` makes the program that these tests need"
+    );
     program
 }
 
@@ -36,7 +41,11 @@ static SUITE: OnceLock<Result<Suite, String>> = OnceLock::new();
 /// # Errors
 /// When this machine cannot run one.
 pub fn suite() -> Result<&'static Suite, &'static str> {
-    let start = || RUNTIME.block_on(Suite::start()).map_err(|error| whole_message(&error));
+    let start = || {
+        RUNTIME
+            .block_on(Suite::start())
+            .map_err(|error| whole_message(&error))
+    };
     SUITE.get_or_init(start).as_ref().map_err(String::as_str)
 }
 
@@ -59,8 +68,13 @@ pub fn whole_message(error: &dyn std::error::Error) -> String {
 /// How a failed scenario is shown in a test's output.
 #[must_use]
 pub fn describe(proven: &Proven) -> String {
-    let Some((step, failure)) = proven.failure() else { return format!("{:?}", proven.verdict) };
-    let details = failure.details.iter().map(|detail| format!("{}\n{}\n", detail.title, detail.text));
+    let Some((step, failure)) = proven.failure() else {
+        return format!("{:?}", proven.verdict);
+    };
+    let details = failure
+        .details
+        .iter()
+        .map(|detail| format!("{}\n{}\n", detail.title, detail.text));
     format!(
         "{step}: {}\nexpected {}\nfound {}\n{}",
         failure.cause,

@@ -83,9 +83,9 @@ impl Sources {
                 .file_name()
                 .and_then(|name| name.to_str())
                 .unwrap_or_default();
-            let has_types =
+            let is_wanted =
                 matches!(name, "types.go" | "micro_time.go") || package == "meta" && name == "meta.go";
-            if !has_types {
+            if !is_wanted {
                 continue;
             }
             let source = fs::read_to_string(&path)?;

@@ -32,7 +32,7 @@ fn give_selector(job: &mut Value) {
         return;
     }
     let (name, uid) = (job["metadata"]["name"].clone(), job["metadata"]["uid"].clone());
-    job["spec"]["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": &uid}});
+    job["spec"]["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
     let metadata = meta::child(&mut job["spec"]["template"], "metadata");
     let labels = metadata.entry("labels").or_insert_with(|| json!({}));
     for (key, value) in [

@@ -78,7 +78,10 @@ impl FieldRequirement {
         let equal = match found {
             Value::String(text) => *text == self.value,
             Value::Null => self.value.is_empty(),
-            other => serde_json::from_str::<Value>(&self.value).is_ok_and(|value| value == *other),
+            other => {
+                let written = other.to_string();
+                written == self.value
+            }
         };
         equal == self.equal
     }

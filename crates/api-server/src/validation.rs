@@ -85,8 +85,8 @@ fn labels(labels: &Value, field: &str, causes: &mut Vec<Cause>) {
         }
         let edge = |c: char| c.is_ascii_alphanumeric();
         let plain = value.chars().all(|c| edge(c) || "-_.".contains(c));
-        let is_valid = plain && value.starts_with(edge) && value.ends_with(edge);
-        if !value.is_empty() && !is_valid {
+        let fits = plain && value.starts_with(edge) && value.ends_with(edge);
+        if !value.is_empty() && !fits {
             causes.push(Cause::invalid(field, &json!(value), LABEL_VALUE));
         }
     }

@@ -31,9 +31,7 @@ struct Writer {
 impl Writer {
     /// Writes the entries; the first continues the current line when `inline`.
     fn map(&mut self, map: &serde_json::Map<String, Value>, indent: usize, mut inline: bool) {
-        let mut entries: Vec<_> = map.iter().collect();
-        entries.sort_by(|(a, _), (b, _)| natural_order(a, b));
-        for (key, value) in entries {
+        for (key, value) in in_natural_order(map.iter().collect()) {
             if !inline {
                 self.pad(indent);
             }
@@ -329,6 +327,9 @@ fn resolves_to_other_type(text: &str) -> bool {
 }
 
 fn is_number(text: &str) -> bool {
+    if text.starts_with('.') {
+        return is_decimal(text);
+    }
     let plain = text.replace('_', "");
     let unsigned = plain.strip_prefix(['+', '-']).unwrap_or(&plain);
     let radix = |prefix: [&str; 2], radix: u32| {
@@ -402,14 +403,35 @@ fn is_base_60(text: &str) -> bool {
     count > 0
 }
 
+/// Sorts by merging. The order is go-yaml's and not proven to be total, which the sorts of the
+/// standard library may answer with a panic.
+fn in_natural_order<'a>(mut entries: Vec<(&'a String, &'a Value)>) -> Vec<(&'a String, &'a Value)> {
+    if entries.len() < 2 {
+        return entries;
+    }
+    let second = in_natural_order(entries.split_off(entries.len() / 2));
+    let first = in_natural_order(entries);
+    let mut sorted = Vec::with_capacity(first.len() + second.len());
+    let (mut first, mut second) = (first.into_iter().peekable(), second.into_iter().peekable());
+    while let (Some(left), Some(right)) = (first.peek(), second.peek()) {
+        let next = if natural_order(left.0, right.0).is_le() {
+            first.next()
+        } else {
+            second.next()
+        };
+        sorted.extend(next);
+    }
+    sorted.extend(first);
+    sorted.extend(second);
+    sorted
+}
+
 /// The order in which go-yaml writes keys: numbers in them count as numbers.
 fn natural_order(a: &str, b: &str) -> Ordering {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut in_digits = false;
     for index in 0..a.len().min(b.len()) {
         let (left, right) = (a[index], b[index]);
         if left == right {
-            in_digits = left.is_numeric();
             continue;
         }
         let (left_letter, right_letter) = (left.is_alphabetic(), right.is_alphabetic());
@@ -417,8 +439,7 @@ fn natural_order(a: &str, b: &str) -> Ordering {
             return left.cmp(&right);
         }
         if left_letter || right_letter {
-            let left_first = if in_digits { left_letter } else { right_letter };
-            return if left_first {
+            return if right_letter {
                 Ordering::Less
             } else {
                 Ordering::Greater
@@ -460,6 +481,8 @@ mod tests {
     #[case(json!({"a": "line1\nline2\n", "b": "x\ny"}), "a: |\n  line1\n  line2\nb: |-\n  x\n  y")]
     #[case(json!({"a": "1", "b": "true", "c": "0x1f", "d": "1e3", "e": "~", "f": "on", "g": ""}), "a: \"1\"\nb: \"true\"\nc: \"0x1f\"\nd: \"1e3\"\ne: \"~\"\nf: \"on\"\ng: \"\"")]
     #[case(json!({"a10": 1, "a9": 2}), "a9: 2\na10: 1")]
+    #[case(json!({"5a": 1, "54": 2, "5-": 3, "a100": 4, "a1": 5, "a01": 6}), "5-: 3\n\"54\": 2\n5a: 1\na1: 5\na01: 6\na100: 4")]
+    #[case(json!({"a": ".5", "b": "._9", "c": "1_0"}), "a: \".5\"\nb: ._9\nc: \"1_0\"")]
     #[case(json!("x"), "x")]
     #[case(json!({}), "{}")]
     #[case(json!({"a": "it's: so", "b": "tab\there", "c": " lead"}), "a: 'it''s: so'\nb: \"tab\\there\"\nc: ' lead'")]

@@ -39,7 +39,7 @@ fn main() -> io::Result<()> {
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
-    let terminal = Terminal::new(TerminalOptions::of_process(verbosity), Box::new(io::stderr()));
+    let terminal = Terminal::new(TerminalOptions::of_process(verbosity), Box::new(io::stdout()));
     let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(terminal)];
     if let Some(directory) = arguments.html {
         sinks.push(Box::new(Html::new(directory, Secrets::default())));

@@ -17,7 +17,13 @@ use crate::{
 /// Exit codes: 0 all passed; 1 a scenario failed; 2 bad usage, bad input or a machine that lacks what is
 /// needed; 130 interrupted.
 #[derive(Debug, Parser)]
-#[command(name = "prefect-e2e", version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "prefect-e2e",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -78,7 +84,8 @@ impl Command {
 /// Warnings of the program's parts go to standard error; `PREFECT_E2E_LOG` asks for more. What the API
 /// server answers is the steps' to tell.
 fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("PREFECT_E2E_LOG").unwrap_or_else(|_| EnvFilter::new("warn,kube_client=off"));
+    let filter =
+        EnvFilter::try_from_env("PREFECT_E2E_LOG").unwrap_or_else(|_| EnvFilter::new("warn,kube_client=off"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

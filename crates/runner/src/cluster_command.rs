@@ -44,9 +44,17 @@ impl ClusterCommand {
 
 async fn hold(state: &StateDir, port: Option<u16>) -> miette::Result<()> {
     let mut claim = state.claim().into_diagnostic()?;
-    let executable = cluster_program().into_diagnostic().wrap_err("cannot find this program")?;
-    let images = ImageStore::open(None).into_diagnostic()?.guarded_by(executable.clone());
-    let options = ClusterOptions { executable, images, port };
+    let executable = cluster_program()
+        .into_diagnostic()
+        .wrap_err("cannot find this program")?;
+    let images = ImageStore::open(None)
+        .into_diagnostic()?
+        .guarded_by(executable.clone());
+    let options = ClusterOptions {
+        executable,
+        images,
+        port,
+    };
     let mut stop = StopSignals::listen()?;
     let cluster = tokio::select! {
         cluster = Cluster::start(options) => cluster.into_diagnostic()?,
@@ -54,7 +62,10 @@ async fn hold(state: &StateDir, port: Option<u16>) -> miette::Result<()> {
     };
     let standing = claim.record(&cluster).into_diagnostic()?;
     println!("{}", export_line(&standing.kubeconfig));
-    eprintln!("the cluster is up at https://{}; Ctrl-C ends it", standing.address);
+    eprintln!(
+        "the cluster is up at https://{}; Ctrl-C ends it",
+        standing.address
+    );
     tokio::select! {
         () = cluster.ended() => return Err(miette!("the cluster's process ended on its own")),
         () = stop.received() => {}
@@ -63,7 +74,9 @@ async fn hold(state: &StateDir, port: Option<u16>) -> miette::Result<()> {
 }
 
 async fn detach(state: &StateDir, port: Option<u16>) -> miette::Result<()> {
-    let executable = std::env::current_exe().into_diagnostic().wrap_err("cannot find this program")?;
+    let executable = std::env::current_exe()
+        .into_diagnostic()
+        .wrap_err("cannot find this program")?;
     let standing = state.detach(&executable, port).await.into_diagnostic()?;
     println!("{}", export_line(&standing.kubeconfig));
     eprintln!("{}; `prefect-e2e cluster down` ends it", describe(&standing));
@@ -90,7 +103,10 @@ fn tell(state: &StateDir) -> miette::Result<()> {
 }
 
 fn describe(standing: &StandingCluster) -> String {
-    format!("the cluster is up at https://{}, process {}", standing.address, standing.pid)
+    format!(
+        "the cluster is up at https://{}, process {}",
+        standing.address, standing.pid
+    )
 }
 
 /// The line that points kubectl at the cluster, quoted for a shell.
@@ -109,7 +125,13 @@ mod tests {
 
     #[test]
     fn a_path_that_a_shell_would_split_is_quoted() {
-        assert_eq!(export_line(Path::new("/home/me/k")), "export KUBECONFIG=/home/me/k");
-        assert_eq!(export_line(Path::new("/home/it's me/k")), r"export KUBECONFIG='/home/it'\''s me/k'");
+        assert_eq!(
+            export_line(Path::new("/home/me/k")),
+            "export KUBECONFIG=/home/me/k"
+        );
+        assert_eq!(
+            export_line(Path::new("/home/it's me/k")),
+            r"export KUBECONFIG='/home/it'\''s me/k'"
+        );
     }
 }

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
     Api, Client,
-    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ObjectMeta, Patch, PatchParams, PostParams},
+    api::{
+        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ObjectMeta, Patch, PatchParams,
+        PostParams,
+    },
 };
 use prefect_e2e_renderer::Object;
 
@@ -21,8 +24,14 @@ pub(crate) const SCENARIO_LABEL: &str = "prefect-e2e/scenario";
 const MANAGER: &str = "prefect-e2e";
 
 /// The order in which kinds are applied, as helm's: what others refer to comes first.
-const ORDER: [&str; 6] =
-    ["ServiceAccount", "Secret", "ConfigMap", "PersistentVolumeClaim", "Service", "NetworkPolicy"];
+const ORDER: [&str; 6] = [
+    "ServiceAccount",
+    "Secret",
+    "ConfigMap",
+    "PersistentVolumeClaim",
+    "Service",
+    "NetworkPolicy",
+];
 
 /// The part of a cluster that one scenario has for itself.
 #[derive(Clone)]
@@ -50,7 +59,11 @@ impl Place {
         let namespace = Namespace {
             metadata: ObjectMeta {
                 name: Some(self.namespace.clone()),
-                labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+                labels: Some(
+                    labels
+                        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                        .into(),
+                ),
                 ..ObjectMeta::default()
             },
             ..Namespace::default()
@@ -88,7 +101,12 @@ impl Place {
     /// # Errors
     /// When the cluster refuses one; the message is the API server's.
     pub(crate) async fn apply(&self, objects: &[Object], before: &[Object]) -> Result<usize, Broken> {
-        let rank = |object: &&Object| ORDER.iter().position(|kind| *kind == object.kind()).unwrap_or(ORDER.len());
+        let rank = |object: &&Object| {
+            ORDER
+                .iter()
+                .position(|kind| *kind == object.kind())
+                .unwrap_or(ORDER.len())
+        };
         let mut ordered: Vec<&Object> = objects.iter().collect();
         ordered.sort_by_key(rank);
         for object in ordered {
@@ -105,7 +123,11 @@ impl Place {
         let refused = |error: &kube::Error| Broken::cluster(format!("applying {}", reference(object)), error);
         let mut document: DynamicObject = serde_json::from_value(object.json().clone())
             .map_err(|error| refused(&kube::Error::SerdeError(error)))?;
-        document.metadata.labels.get_or_insert_default().insert(RUN_LABEL.to_owned(), self.run.clone());
+        document
+            .metadata
+            .labels
+            .get_or_insert_default()
+            .insert(RUN_LABEL.to_owned(), self.run.clone());
         let parameters = PatchParams::apply(MANAGER).force();
         self.api(object)
             .patch(object.name(), &parameters, &Patch::Apply(&document))
@@ -115,7 +137,11 @@ impl Place {
     }
 
     async fn delete(&self, object: &Object) -> Result<(), Broken> {
-        match self.api(object).delete(object.name(), &DeleteParams::background()).await {
+        match self
+            .api(object)
+            .delete(object.name(), &DeleteParams::background())
+            .await
+        {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             Err(error) => Err(Broken::cluster(format!("deleting {}", reference(object)), &error)),
@@ -123,7 +149,10 @@ impl Place {
     }
 
     fn api(&self, object: &Object) -> Api<DynamicObject> {
-        let (group, version) = object.api_version().split_once('/').unwrap_or(("", object.api_version()));
+        let (group, version) = object
+            .api_version()
+            .split_once('/')
+            .unwrap_or(("", object.api_version()));
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, object.kind()));
         let namespace = object.namespace().unwrap_or(&self.namespace);
         Api::namespaced_with(self.client.clone(), namespace, &resource)
@@ -153,17 +182,22 @@ impl Place {
 
     async fn remove_namespace(&self) -> Result<(), Broken> {
         let api: Api<Namespace> = Api::all(self.client.clone());
-        let failed = |error: &kube::Error| Broken::cluster(format!("deleting namespace {}", self.namespace), error);
+        let failed =
+            |error: &kube::Error| Broken::cluster(format!("deleting namespace {}", self.namespace), error);
         match api.delete(&self.namespace, &DeleteParams::background()).await {
             Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
             Err(error) => return Err(failed(&error)),
             Ok(_) => {}
         }
-        let gone = kube::runtime::wait::await_condition(api, &self.namespace, |namespace: Option<&Namespace>| {
-            namespace.is_none()
-        });
+        let gone =
+            kube::runtime::wait::await_condition(api, &self.namespace, |namespace: Option<&Namespace>| {
+                namespace.is_none()
+            });
         gone.await.map_err(|error| {
-            Broken::new(format!("namespace {} was deleted but is not gone: {error}", self.namespace))
+            Broken::new(format!(
+                "namespace {} was deleted but is not gone: {error}",
+                self.namespace
+            ))
         })?;
         Ok(())
     }

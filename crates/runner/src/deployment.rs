@@ -60,16 +60,26 @@ impl Deployment {
 
     /// What runs the pods of `component`.
     pub(crate) fn workload(&self, component: Component) -> Result<&Object, Broken> {
-        let kind = if component == Component::Database { "StatefulSet" } else { "Deployment" };
+        let kind = if component == Component::Database {
+            "StatefulSet"
+        } else {
+            "Deployment"
+        };
         self.object(kind, component).ok_or_else(|| {
-            Broken::new(format!("the chart renders no {kind} with {COMPONENT_LABEL}={}", component_label(component)))
+            Broken::new(format!(
+                "the chart renders no {kind} with {COMPONENT_LABEL}={}",
+                component_label(component)
+            ))
         })
     }
 
     /// The Service of the web server.
     pub(crate) fn service(&self) -> Result<&Object, Broken> {
-        self.object("Service", Component::Server)
-            .ok_or_else(|| Broken::new(format!("the chart renders no Service with {COMPONENT_LABEL}=server")))
+        self.object("Service", Component::Server).ok_or_else(|| {
+            Broken::new(format!(
+                "the chart renders no Service with {COMPONENT_LABEL}=server"
+            ))
+        })
     }
 
     /// The Service's port that leads to the API.
@@ -82,7 +92,10 @@ impl Deployment {
 
     /// The port at which the server's container listens, by its values.
     pub(crate) fn container_port(&self) -> u16 {
-        self.value("/service/targetPort").as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or(4200)
+        self.value("/service/targetPort")
+            .as_u64()
+            .and_then(|port| u16::try_from(port).ok())
+            .unwrap_or(4200)
     }
 
     /// The container of `component`'s pods that the chart is about.
@@ -97,7 +110,9 @@ impl Deployment {
 
     /// The label selector of `component`'s pods.
     pub(crate) fn selector(&self, component: Component) -> Result<String, Broken> {
-        Ok(selector_text(&self.workload(component)?.json()["spec"]["selector"]["matchLabels"]))
+        Ok(selector_text(
+            &self.workload(component)?.json()["spec"]["selector"]["matchLabels"],
+        ))
     }
 
     /// The pods of `component`, those that are ending left out.
@@ -105,7 +120,9 @@ impl Deployment {
         let api: Api<Pod> = Api::namespaced(self.place.client.clone(), &self.place.namespace);
         let selector = self.selector(component)?;
         let list = api.list(&ListParams::default().labels(&selector)).await;
-        let mut pods = list.map_err(|error| Broken::cluster("listing pods", &error))?.items;
+        let mut pods = list
+            .map_err(|error| Broken::cluster("listing pods", &error))?
+            .items;
         pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
         Ok(pods)
     }
@@ -124,7 +141,10 @@ impl Deployment {
         let api: Api<Pod> = Api::namespaced(self.place.client.clone(), &self.place.namespace);
         let pods = self.pods(component).await?;
         if pods.is_empty() {
-            return Err(Broken::new(format!("there is no pod of {} to delete", component_label(component))));
+            return Err(Broken::new(format!(
+                "there is no pod of {} to delete",
+                component_label(component)
+            )));
         }
         for pod in &pods {
             let name = pod.name_any();
@@ -148,6 +168,8 @@ pub(crate) fn component_label(component: Component) -> &'static str {
 /// `key=value,key=value` of a map of labels.
 pub(crate) fn selector_text(labels: &Value) -> String {
     let pairs = labels.as_object().into_iter().flatten();
-    let pairs: Vec<String> = pairs.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+    let pairs: Vec<String> = pairs
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+        .collect();
     pairs.join(",")
 }

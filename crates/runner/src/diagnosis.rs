@@ -59,7 +59,8 @@ impl Diagnosis {
         let events: Api<Event> = Api::namespaced(client(), &place.namespace);
         let services: Api<Service> = Api::namespaced(client(), &place.namespace);
         let all = ListParams::default();
-        let (listed, events, services) = tokio::join!(pods.list(&all), events.list(&all), services.list(&all));
+        let (listed, events, services) =
+            tokio::join!(pods.list(&all), events.list(&all), services.list(&all));
         let mut views = Vec::new();
         for pod in listed.map(|list| list.items).unwrap_or_default() {
             let logs = read_logs(&pods, &pod).await;
@@ -67,7 +68,11 @@ impl Diagnosis {
         }
         let mut events = events.map(|list| list.items).unwrap_or_default();
         events.sort_by_key(|event| (event.last_timestamp.clone(), event.event_time.clone()));
-        Self { pods: views, events, services: services.map(|list| list.items).unwrap_or_default() }
+        Self {
+            pods: views,
+            events,
+            services: services.map(|list| list.items).unwrap_or_default(),
+        }
     }
 
     /// The first thing that is wrong, in the order in which one thing leads to another.
@@ -89,9 +94,11 @@ impl Diagnosis {
 
     /// A container that has ended `restarts` times while every other pod is ready.
     pub(crate) fn crash_loop(&self, restarts: i32) -> Option<Cause> {
-        let loops = |view: &PodView| statuses(&view.pod).any(|status| !status.ready && status.restart_count >= restarts);
+        let loops = |view: &PodView| {
+            statuses(&view.pod).any(|status| !status.ready && status.restart_count >= restarts)
+        };
         let mut others = self.pods.iter().filter(|view| !loops(view));
-                if self.pods.iter().all(|view| !loops(view)) || others.any(|view| !is_ready(&view.pod)) {
+        if self.pods.iter().all(|view| !loops(view)) || others.any(|view| !is_ready(&view.pod)) {
             return None;
         }
         self.first_view(crashed)
@@ -100,23 +107,39 @@ impl Diagnosis {
     /// Everything that was seen, as text, to look for a reason in.
     pub(crate) fn text(&self) -> String {
         let details = self.details();
-        details.iter().map(|detail| format!("{}\n{}\n", detail.title, detail.text)).collect()
+        details
+            .iter()
+            .map(|detail| format!("{}\n{}\n", detail.title, detail.text))
+            .collect()
     }
 
     /// What was seen, for people.
     pub(crate) fn details(&self) -> Vec<Detail> {
         let mut details = Vec::new();
         for view in self.pods.iter().filter(|view| !is_ready(&view.pod)) {
-            details.push(Detail { title: format!("state of pod/{}", view.pod.name_any()), text: describe(&view.pod) });
+            details.push(Detail {
+                title: format!("state of pod/{}", view.pod.name_any()),
+                text: describe(&view.pod),
+            });
         }
         if let Some(events) = self.event_lines() {
-            details.push(Detail { title: "events".into(), text: events });
+            details.push(Detail {
+                title: "events".into(),
+                text: events,
+            });
         }
         for view in &self.pods {
             for log in &view.logs {
                 let which = if log.previous { "previous container " } else { "" };
-                let title = format!("last log lines of {which}{} in pod/{}", log.container, view.pod.name_any());
-                details.push(Detail { title, text: log.text.clone() });
+                let title = format!(
+                    "last log lines of {which}{} in pod/{}",
+                    log.container,
+                    view.pod.name_any()
+                );
+                details.push(Detail {
+                    title,
+                    text: log.text.clone(),
+                });
             }
         }
         details
@@ -130,7 +153,10 @@ impl Diagnosis {
             .take(EVENTS)
             .map(|event| {
                 let object = &event.involved_object;
-                let times = event.count.filter(|count| *count > 1).map(|count| format!(" (x{count})"));
+                let times = event
+                    .count
+                    .filter(|count| *count > 1)
+                    .map(|count| format!(" (x{count})"));
                 format!(
                     "{} {} {}/{}: {}{}",
                     event.type_.as_deref().unwrap_or_default(),
@@ -147,13 +173,19 @@ impl Diagnosis {
 
     fn first_pod(&self, look: impl Fn(&Pod) -> Option<String>) -> Option<Cause> {
         self.pods.iter().find_map(|view| {
-            look(&view.pod).map(|message| Cause { message, object: format!("pod/{}", view.pod.name_any()) })
+            look(&view.pod).map(|message| Cause {
+                message,
+                object: format!("pod/{}", view.pod.name_any()),
+            })
         })
     }
 
     fn first_view(&self, look: impl Fn(&PodView) -> Option<String>) -> Option<Cause> {
         self.pods.iter().find_map(|view| {
-            look(view).map(|message| Cause { message, object: format!("pod/{}", view.pod.name_any()) })
+            look(view).map(|message| Cause {
+                message,
+                object: format!("pod/{}", view.pod.name_any()),
+            })
         })
     }
 
@@ -161,14 +193,28 @@ impl Diagnosis {
     fn refused_pods(&self) -> Option<Cause> {
         let event = self.events.iter().rev().find(|event| {
             event.reason.as_deref() == Some("FailedCreate")
-                && matches!(event.involved_object.kind.as_deref(), Some("ReplicaSet" | "StatefulSet" | "Job"))
+                && matches!(
+                    event.involved_object.kind.as_deref(),
+                    Some("ReplicaSet" | "StatefulSet" | "Job")
+                )
         })?;
         // an earlier refusal does not matter once there are pods
         let owner = event.involved_object.name.clone().unwrap_or_default();
-        let has_pods = self.pods.iter().any(|view| view.pod.owner_references().iter().any(|one| one.name == owner));
+        let has_pods = self
+            .pods
+            .iter()
+            .any(|view| view.pod.owner_references().iter().any(|one| one.name == owner));
         (!has_pods).then(|| Cause {
             message: event.message.clone().unwrap_or_default(),
-            object: format!("{}/{owner}", event.involved_object.kind.as_deref().unwrap_or_default().to_lowercase()),
+            object: format!(
+                "{}/{owner}",
+                event
+                    .involved_object
+                    .kind
+                    .as_deref()
+                    .unwrap_or_default()
+                    .to_lowercase()
+            ),
         })
     }
 
@@ -181,36 +227,68 @@ impl Diagnosis {
         })?;
         Some(Cause {
             message: event.message.clone().unwrap_or_default(),
-            object: format!("pod/{}", event.involved_object.name.as_deref().unwrap_or_default()),
+            object: format!(
+                "pod/{}",
+                event.involved_object.name.as_deref().unwrap_or_default()
+            ),
         })
     }
 
     fn failed_probe(&self) -> Option<Cause> {
-        let unready: Vec<String> =
-            self.pods.iter().filter(|view| !is_ready(&view.pod)).map(|view| view.pod.name_any()).collect();
+        let unready: Vec<String> = self
+            .pods
+            .iter()
+            .filter(|view| !is_ready(&view.pod))
+            .map(|view| view.pod.name_any())
+            .collect();
         let event = self.events.iter().rev().find(|event| {
             let about = event.involved_object.name.as_ref();
             event.reason.as_deref() == Some("Unhealthy") && about.is_some_and(|name| unready.contains(name))
         })?;
         Some(Cause {
             message: event.message.clone().unwrap_or_default(),
-            object: format!("pod/{}", event.involved_object.name.as_deref().unwrap_or_default()),
+            object: format!(
+                "pod/{}",
+                event.involved_object.name.as_deref().unwrap_or_default()
+            ),
         })
     }
 
     /// A Service whose selector fits no pod.
     pub(crate) fn service_without_pods(&self) -> Option<Cause> {
         self.services.iter().find_map(|service| {
-            let selector = service.spec.as_ref()?.selector.as_ref().filter(|selector| !selector.is_empty())?;
-            let fits = |pod: &Pod| selector.iter().all(|(key, value)| pod.labels().get(key) == Some(value));
+            let selector = service
+                .spec
+                .as_ref()?
+                .selector
+                .as_ref()
+                .filter(|selector| !selector.is_empty())?;
+            let fits = |pod: &Pod| {
+                selector
+                    .iter()
+                    .all(|(key, value)| pod.labels().get(key) == Some(value))
+            };
             if self.pods.is_empty() || self.pods.iter().any(|view| fits(&view.pod)) {
                 return None;
             }
-            let text: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
-            let wrong: Vec<&String> =
-                text.iter().filter(|pair| !self.pods.iter().any(|view| has_label(&view.pod, pair))).collect();
-            let wrong = wrong.iter().map(|pair| pair.as_str()).collect::<Vec<_>>().join(", ");
-            let hint = if wrong.is_empty() { String::new() } else { format!(": no pod has {wrong}") };
+            let text: Vec<String> = selector
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
+            let wrong: Vec<&String> = text
+                .iter()
+                .filter(|pair| !self.pods.iter().any(|view| has_label(&view.pod, pair)))
+                .collect();
+            let wrong = wrong
+                .iter()
+                .map(|pair| pair.as_str())
+                .collect::<Vec<_>>()
+                .join(", ");
+            let hint = if wrong.is_empty() {
+                String::new()
+            } else {
+                format!(": no pod has {wrong}")
+            };
             Some(Cause {
                 message: format!("the selector of the Service fits no pod{hint}"),
                 object: format!("service/{}", service.name_any()),
@@ -220,7 +298,8 @@ impl Diagnosis {
 }
 
 fn has_label(pod: &Pod, pair: &str) -> bool {
-    pair.split_once('=').is_some_and(|(key, value)| pod.labels().get(key).is_some_and(|found| found == value))
+    pair.split_once('=')
+        .is_some_and(|(key, value)| pod.labels().get(key).is_some_and(|found| found == value))
 }
 
 async fn read_logs(api: &Api<Pod>, pod: &Pod) -> Vec<ContainerLog> {
@@ -236,9 +315,15 @@ async fn read_logs(api: &Api<Pod>, pod: &Pod) -> Vec<ContainerLog> {
                 previous,
                 ..LogParams::default()
             };
-            let Ok(text) = api.logs(&pod.name_any(), &parameters).await else { continue };
+            let Ok(text) = api.logs(&pod.name_any(), &parameters).await else {
+                continue;
+            };
             if !text.trim().is_empty() {
-                logs.push(ContainerLog { container: status.name.clone(), previous, text });
+                logs.push(ContainerLog {
+                    container: status.name.clone(),
+                    previous,
+                    text,
+                });
             }
         }
     }
@@ -254,14 +339,26 @@ fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
 }
 
 fn phase(pod: &Pod) -> &str {
-    pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending")
+    pod.status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref())
+        .unwrap_or("Pending")
 }
 
 fn unschedulable(pod: &Pod) -> Option<String> {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let scheduled = conditions.into_iter().find(|condition| condition.type_ == "PodScheduled")?;
-    (scheduled.status == "False")
-        .then(|| format!("the pod cannot be scheduled: {}", scheduled.message.as_deref().unwrap_or_default()))
+    let conditions = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    let scheduled = conditions
+        .into_iter()
+        .find(|condition| condition.type_ == "PodScheduled")?;
+    (scheduled.status == "False").then(|| {
+        format!(
+            "the pod cannot be scheduled: {}",
+            scheduled.message.as_deref().unwrap_or_default()
+        )
+    })
 }
 
 fn hopeless(pod: &Pod) -> Option<String> {
@@ -277,56 +374,94 @@ fn hopeless(pod: &Pod) -> Option<String> {
 
 /// A container that ended with an error and has not come back for good.
 fn crashed(view: &PodView) -> Option<String> {
-    statuses(&view.pod).find(|status| !status.ready).and_then(|status| {
-        let state = status.state.as_ref();
-        let last = status.last_state.as_ref();
-        let ended = state.and_then(|state| state.terminated.as_ref());
-        let ended = ended.or_else(|| last.and_then(|state| state.terminated.as_ref()))?;
-        let killed_by_probe = ended.exit_code == 137 || ended.exit_code == 143;
-        if ended.exit_code == 0 || killed_by_probe && view.logs.is_empty() {
-            return None;
-        }
-        let why = view.error_line(&status.name).map(|line| format!(": {line}")).unwrap_or_default();
-        let message = ended.message.as_deref().filter(|message| !message.trim().is_empty());
-        let message = message.map(|message| format!(" ({})", message.trim())).unwrap_or_default();
-        let restarts = match status.restart_count {
-            0 => String::new(),
-            1 => ", restarted once".into(),
-            count => format!(", restarted {count} times"),
-        };
-        Some(format!("container {} ended with exit code {}{restarts}{message}{why}", status.name, ended.exit_code))
-    })
+    statuses(&view.pod)
+        .find(|status| !status.ready)
+        .and_then(|status| {
+            let state = status.state.as_ref();
+            let last = status.last_state.as_ref();
+            let ended = state.and_then(|state| state.terminated.as_ref());
+            let ended = ended.or_else(|| last.and_then(|state| state.terminated.as_ref()))?;
+            let killed_by_probe = ended.exit_code == 137 || ended.exit_code == 143;
+            if ended.exit_code == 0 || killed_by_probe && view.logs.is_empty() {
+                return None;
+            }
+            let why = view
+                .error_line(&status.name)
+                .map(|line| format!(": {line}"))
+                .unwrap_or_default();
+            let message = ended
+                .message
+                .as_deref()
+                .filter(|message| !message.trim().is_empty());
+            let message = message
+                .map(|message| format!(" ({})", message.trim()))
+                .unwrap_or_default();
+            let restarts = match status.restart_count {
+                0 => String::new(),
+                1 => ", restarted once".into(),
+                count => format!(", restarted {count} times"),
+            };
+            Some(format!(
+                "container {} ended with exit code {}{restarts}{message}{why}",
+                status.name, ended.exit_code
+            ))
+        })
 }
 
-/// What a pod that runs but is not ready said last.
+/// What a pod said that runs, but does not do what it should: without a probe it counts as ready all the
+/// same, so only the end of a traceback is taken from such a pod.
 fn last_words(view: &PodView) -> Option<String> {
-    if is_ready(&view.pod) || view.logs.is_empty() {
-        return None;
-    }
     let container = &view.logs.first()?.container;
-    view.error_line(container).map(|line| format!("container {container} says: {line}"))
+    let line = if is_ready(&view.pod) {
+        view.exception(container)
+    } else {
+        view.error_line(container)
+    };
+    line.map(|line| format!("container {container} says: {line}"))
 }
 
 impl PodView {
     /// The line of the container's logs that most looks like the reason of its end.
     fn error_line(&self, container: &str) -> Option<String> {
-        let logs = self.logs.iter().filter(|log| log.container == container);
-        let lines: Vec<&str> = logs.flat_map(|log| log.text.lines()).map(str::trim).collect();
-        let found = lines.iter().rev().find(|line| is_exception(line));
-        let found = found.or_else(|| lines.iter().rev().find(|line| looks_like_error(line)));
-        found.map(|line| line.chars().take(300).collect())
+        self.exception(container)
+            .or_else(|| self.last_line(container, looks_like_error))
+    }
+
+    /// The last line that ends a traceback.
+    fn exception(&self, container: &str) -> Option<String> {
+        self.last_line(container, is_exception)
+    }
+
+    fn last_line(&self, container: &str, fits: impl Fn(&str) -> bool) -> Option<String> {
+        let logs = self.logs.iter().rev().filter(|log| log.container == container);
+        let mut lines = logs.flat_map(|log| log.text.lines().rev()).map(str::trim);
+        lines
+            .find(|line| fits(line))
+            .map(|line| line.chars().take(300).collect())
     }
 }
 
 /// Whether a line is the last of a Python traceback, such as `OSError: [Errno 30] Read-only file system`.
 fn is_exception(line: &str) -> bool {
-    let Some((name, rest)) = line.split_once(": ") else { return line.ends_with("Error") && !line.contains(' ') };
+    let Some((name, rest)) = line.split_once(": ") else {
+        return line.ends_with("Error") && !line.contains(' ');
+    };
     let last = name.rsplit('.').next().unwrap_or_default();
     !rest.is_empty() && !name.contains(' ') && (last.ends_with("Error") || last.ends_with("Exception"))
 }
 
 fn looks_like_error(line: &str) -> bool {
-    let words = ["error", "fatal", "failed", "refused", "denied", "cannot", "no such", "not found", "read-only"];
+    let words = [
+        "error",
+        "fatal",
+        "failed",
+        "refused",
+        "denied",
+        "cannot",
+        "no such",
+        "not found",
+        "read-only",
+    ];
     let lower = line.to_lowercase();
     words.iter().any(|word| lower.contains(word))
 }
@@ -334,11 +469,21 @@ fn looks_like_error(line: &str) -> bool {
 /// Phase, conditions and container states of a pod.
 fn describe(pod: &Pod) -> String {
     let mut lines = vec![format!("phase {}", phase(pod))];
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    for condition in conditions.into_iter().filter(|condition| condition.status != "True") {
+    let conditions = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    for condition in conditions
+        .into_iter()
+        .filter(|condition| condition.status != "True")
+    {
         let because = [condition.reason.as_deref(), condition.message.as_deref()];
         let because = because.into_iter().flatten().collect::<Vec<_>>().join(": ");
-        lines.push(format!("{} is {} {because}", condition.type_, condition.status).trim_end().to_owned());
+        lines.push(
+            format!("{} is {} {because}", condition.type_, condition.status)
+                .trim_end()
+                .to_owned(),
+        );
     }
     for status in statuses(pod) {
         lines.push(format!("container {}: {}", status.name, describe_state(status)));
@@ -349,12 +494,23 @@ fn describe(pod: &Pod) -> String {
 fn describe_state(status: &ContainerStatus) -> String {
     let state = status.state.clone().unwrap_or_default();
     let mut text = if let Some(waiting) = state.waiting {
-        let parts = [waiting.reason, waiting.message].into_iter().flatten().collect::<Vec<_>>();
+        let parts = [waiting.reason, waiting.message]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>();
         format!("waiting ({})", parts.join(": "))
     } else if let Some(ended) = state.terminated {
-        format!("ended with {} ({})", ended.exit_code, ended.reason.unwrap_or_default())
+        format!(
+            "ended with {} ({})",
+            ended.exit_code,
+            ended.reason.unwrap_or_default()
+        )
     } else if state.running.is_some() {
-        if status.ready { "running, ready".into() } else { "running, not ready".into() }
+        if status.ready {
+            "running, ready".into()
+        } else {
+            "running, not ready".into()
+        }
     } else {
         "unknown".to_owned()
     };
@@ -362,7 +518,11 @@ fn describe_state(status: &ContainerStatus) -> String {
         text.push_str(&format!(", {} restarts", status.restart_count));
     }
     if let Some(ended) = status.last_state.clone().and_then(|state| state.terminated) {
-        text.push_str(&format!(", before that ended with {} ({})", ended.exit_code, ended.reason.unwrap_or_default()));
+        text.push_str(&format!(
+            ", before that ended with {} ({})",
+            ended.exit_code,
+            ended.reason.unwrap_or_default()
+        ));
     }
     text
 }
@@ -378,11 +538,16 @@ mod tests {
         let pods: Vec<Pod> = serde_json::from_value(pods).unwrap();
         let view = |pod: Pod| {
             let logs = statuses(&pod)
-                .map(|status| ContainerLog { container: status.name.clone(), previous: false, text: log.into() })
+                .map(|status| ContainerLog {
+                    container: status.name.clone(),
+                    previous: false,
+                    text: log.into(),
+                })
                 .collect();
             PodView { pod, logs }
         };
-        let service = json!([{"metadata": {"name": "web"}, "spec": {"selector": {"app": "web", "tier": "front"}}}]);
+        let service =
+            json!([{"metadata": {"name": "web"}, "spec": {"selector": {"app": "web", "tier": "front"}}}]);
         Diagnosis {
             pods: pods.into_iter().map(view).collect(),
             events: serde_json::from_value(events).unwrap(),
@@ -390,11 +555,11 @@ mod tests {
         }
     }
 
-    fn pod(status: serde_json::Value) -> serde_json::Value {
+    fn pod(status: &serde_json::Value) -> serde_json::Value {
         json!([{"metadata": {"name": "p", "labels": {"app": "web", "tier": "front"}}, "status": status}])
     }
 
-    fn container(state: serde_json::Value) -> serde_json::Value {
+    fn container(state: &serde_json::Value) -> serde_json::Value {
         json!({"phase": "Running", "containerStatuses": [{
             "name": "c", "ready": false, "restartCount": 2, "image": "i", "imageID": "", "state": state,
             "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}}}]})
@@ -402,30 +567,36 @@ mod tests {
 
     #[rstest]
     #[case::unschedulable(
-        pod(json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
+        pod(&json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
             "message": "0/1 nodes are available: 1 Insufficient cpu."}]})),
         "", "the pod cannot be scheduled: 0/1 nodes are available: 1 Insufficient cpu."
     )]
     #[case::no_image(
-        pod(container(json!({"waiting": {"reason": "ErrImagePull", "message": "no recipe"}}))),
+        pod(&container(&json!({"waiting": {"reason": "ErrImagePull", "message": "no recipe"}}))),
         "", "container c cannot start: ErrImagePull: no recipe"
     )]
     #[case::crashed(
-        pod(container(json!({"waiting": {"reason": "CrashLoopBackOff"}}))),
+        pod(&container(&json!({"waiting": {"reason": "CrashLoopBackOff"}}))),
         "Traceback\n  File x\nOSError: [Errno 30] Read-only file system: '/tmp/x'\n",
         "container c ended with exit code 1, restarted 2 times: OSError: [Errno 30] Read-only file system: '/tmp/x'"
     )]
     fn the_cause_is_told(#[case] pods: serde_json::Value, #[case] log: &str, #[case] expected: &str) {
         let cause = diagnosis(pods, json!([]), log).cause().unwrap();
-        assert_eq!((cause.message.as_str(), cause.object.as_str()), (expected, "pod/p"));
+        assert_eq!(
+            (cause.message.as_str(), cause.object.as_str()),
+            (expected, "pod/p")
+        );
     }
 
     #[test]
     fn a_service_that_selects_nothing_is_the_cause_when_all_pods_run() {
-        let mut pods = pod(json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}));
+        let mut pods = pod(&json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}));
         pods[0]["metadata"]["labels"]["tier"] = "back".into();
         let cause = diagnosis(pods, json!([]), "").cause().unwrap();
-        assert_eq!(cause.message, "the selector of the Service fits no pod: no pod has tier=front");
+        assert_eq!(
+            cause.message,
+            "the selector of the Service fits no pod: no pod has tier=front"
+        );
         assert_eq!(cause.object, "service/web");
     }
 
@@ -439,7 +610,10 @@ mod tests {
     }
 
     #[rstest]
-    #[case("sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) unable to open", true)]
+    #[case(
+        "sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) unable to open",
+        true
+    )]
     #[case("ssl.SSLCertVerificationError: certificate verify failed", true)]
     #[case("INFO: the Error: of something", false)]
     fn the_end_of_a_traceback_is_known(#[case] line: &str, #[case] expected: bool) {

@@ -8,9 +8,7 @@ use miette::IntoDiagnostic as _;
 use prefect_e2e_renderer::{Object, render};
 use serde_json::Value;
 
-use crate::{
-    exit_code, helm::Chart, release_args::ReleaseArgs, stdout::print, values_args::ValuesArgs,
-};
+use crate::{exit_code, helm::Chart, release_args::ReleaseArgs, stdout::print, values_args::ValuesArgs};
 
 /// What to compare. Exits with 1 when there are differences.
 #[derive(Debug, Args)]
@@ -33,7 +31,10 @@ impl DiffCommand {
         let release = self.release.release();
         let values = self.values.layers()?.values().into_diagnostic()?;
         let rendered = render(&release, &values).into_diagnostic()?;
-        let chart = Chart { reference: self.chart.clone(), version: self.chart_version.clone() };
+        let chart = Chart {
+            reference: self.chart.clone(),
+            version: self.chart_version.clone(),
+        };
         let differences = compare(&rendered, &chart.template(&release, &self.values)?);
         print(&describe(&differences))?;
         if differences.is_empty() {
@@ -161,20 +162,20 @@ mod tests {
 
     use super::*;
 
-    fn object(spec: Value) -> Object {
+    fn object(spec: &Value) -> Object {
         Object::new(json!({"kind": "Service", "metadata": {"name": "web", "namespace": "n"}, "spec": spec}))
     }
 
     #[test]
     fn nulls_count_as_absent() {
-        let with_null = object(json!({"a": 1, "b": null}));
-        assert_eq!(compare(&[with_null], &[object(json!({"a": 1}))]), []);
+        let with_null = object(&json!({"a": 1, "b": null}));
+        assert_eq!(compare(&[with_null], &[object(&json!({"a": 1}))]), []);
     }
 
     #[test]
     fn differences_name_their_place() {
-        let left = object(json!({"ports": [{"port": 1}], "type": "A"}));
-        let right = object(json!({"ports": [{"port": 2}, {"port": 3}], "type": "A"}));
+        let left = object(&json!({"ports": [{"port": 1}], "type": "A"}));
+        let right = object(&json!({"ports": [{"port": 2}, {"port": 3}], "type": "A"}));
         let found = compare(&[left], &[right]);
         let places: Vec<_> = found
             .iter()
@@ -193,7 +194,7 @@ mod tests {
 
     #[test]
     fn an_object_of_one_side_is_one_difference() {
-        let found = compare(&[object(json!({}))], &[]);
+        let found = compare(&[object(&json!({}))], &[]);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].path, "the whole object");
     }

@@ -212,7 +212,10 @@ impl Events {
     /// Events for `sinks`; what `secrets` knows never reaches them.
     #[must_use]
     pub fn new(sinks: Vec<Box<dyn Sink>>, secrets: Secrets) -> Self {
-        Self { sinks: Arc::new(Mutex::new(sinks)), secrets }
+        Self {
+            sinks: Arc::new(Mutex::new(sinks)),
+            secrets,
+        }
     }
 
     /// The secrets that are hidden from the sinks.
@@ -223,7 +226,11 @@ impl Events {
 
     /// Publishes what happened to `scenario`, or to the run.
     pub fn publish(&self, scenario: Option<&str>, what: Happening) {
-        let event = Event { time: Timestamp::now(), scenario: scenario.map(str::to_owned), what };
+        let event = Event {
+            time: Timestamp::now(),
+            scenario: scenario.map(str::to_owned),
+            what,
+        };
         let event = self.secrets.hide_in(&event);
         let mut sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
         for sink in sinks.iter_mut() {
@@ -268,16 +275,29 @@ pub(crate) mod tests {
         let events = Events::new(vec![Box::new(recorder.clone())], secrets);
         let failure = Failure {
             cause: "postgresql://prefect:prefect-rocks@db failed".into(),
-            details: vec![Detail { title: "log".into(), text: "PGPASSWORD=prefect-rocks".into() }],
+            details: vec![Detail {
+                title: "log".into(),
+                text: "PGPASSWORD=prefect-rocks".into(),
+            }],
             ..Failure::default()
         };
         let outcome = Outcome::Failed(Box::new(failure));
         let took = Duration::from_millis(1500);
-        events.publish(Some("one"), Happening::StepEnded { step: "health".into(), outcome, took });
+        events.publish(
+            Some("one"),
+            Happening::StepEnded {
+                step: "health".into(),
+                outcome,
+                took,
+            },
+        );
         let seen = recorder.0.lock().unwrap();
         let text = serde_json::to_string(&*seen).unwrap();
         assert!(!text.contains("prefect-rocks"), "{text}");
-        assert!(text.contains(r#""event":"stepEnded""#) && text.contains(r#""took":1500"#), "{text}");
+        assert!(
+            text.contains(r#""event":"stepEnded""#) && text.contains(r#""took":1500"#),
+            "{text}"
+        );
         let read: Vec<Event> = serde_json::from_str(&text).unwrap();
         assert_eq!(read, *seen);
     }

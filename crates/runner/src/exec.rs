@@ -4,10 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::AttachParams};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use crate::{
-    check::{Broken, chain},
-    deploy::Place,
-};
+use crate::{check::Broken, deploy::Place};
 
 /// What a command said and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,14 +15,23 @@ pub(crate) struct Output {
 }
 
 /// Runs `command` in `container` of `pod` and waits for its end.
-pub(crate) async fn run(place: &Place, pod: &str, container: &str, command: &[&str]) -> Result<Output, Broken> {
+pub(crate) async fn run(
+    place: &Place,
+    pod: &str,
+    container: &str,
+    command: &[&str],
+) -> Result<Output, Broken> {
     let pods: Api<Pod> = Api::namespaced(place.client.clone(), &place.namespace);
     let program = command.first().copied().unwrap_or_default();
-    let parameters = AttachParams::default().container(container).stdin(false).stdout(true).stderr(true);
+    let parameters = AttachParams::default()
+        .container(container)
+        .stdin(false)
+        .stdout(true)
+        .stderr(true);
     let mut process = pods
         .exec(pod, command.iter().copied(), &parameters)
         .await
-        .map_err(|error| Broken::new(format!("cannot run {program} in pod/{pod}: {}", chain(&error))))?;
+        .map_err(|error| Broken::cluster(format!("running {program} in pod/{pod}"), &error))?;
     let status = process.take_status();
     let (stdout, stderr) = (process.stdout(), process.stderr());
     let (stdout, stderr, status) = tokio::join!(read(stdout), read(stderr), async {
@@ -35,7 +41,11 @@ pub(crate) async fn run(place: &Place, pod: &str, container: &str, command: &[&s
         }
     });
     let success = status.and_then(|status| status.status).as_deref() == Some("Success");
-    Ok(Output { stdout, stderr, success })
+    Ok(Output {
+        stdout,
+        stderr,
+        success,
+    })
 }
 
 async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {

@@ -98,7 +98,10 @@ impl ExternalDatabase {
     pub(crate) async fn query(&self, sql: &str) -> Result<Vec<Vec<String>>, Broken> {
         match &self.server {
             Server::Machine(server) => server.query(sql).await.map_err(|error| {
-                Broken::new(format!("the external database cannot be asked: {}", chain(&error)))
+                Broken::new(format!(
+                    "the external database cannot be asked: {}",
+                    chain(&error)
+                ))
             }),
             Server::Pod(place) => {
                 let command = ["psql", "-U", USER, "-d", DATABASE, "-AtF", "\t", "-c", sql];
@@ -107,7 +110,11 @@ impl ExternalDatabase {
                     let cause = format!("the external database cannot be asked: {}", output.stderr.trim());
                     return Err(Broken::new(cause));
                 }
-                Ok(output.stdout.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect())
+                Ok(output
+                    .stdout
+                    .lines()
+                    .map(|line| line.split('\t').map(str::to_owned).collect())
+                    .collect())
             }
         }
     }
@@ -122,12 +129,23 @@ impl ExternalDatabase {
     }
 }
 
-async fn on_this_machine(target: &dyn Target, tls: Option<Tls>, password: String) -> Result<ExternalDatabase, Broken> {
+async fn on_this_machine(
+    target: &dyn Target,
+    tls: Option<Tls>,
+    password: String,
+) -> Result<ExternalDatabase, Broken> {
     let failed = |error: &dyn std::error::Error| Broken::new(chain(error));
     let program = cluster_program().map_err(|error| failed(&error))?;
-    let images = ImageStore::open(None).map_err(|error| failed(&error))?.guarded_by(program);
-    let options = Options { tls, ..Options::new(USER, &password, DATABASE, images) };
-    let server = ExternalPostgres::start(options).await.map_err(|error| failed(&error).of_the_environment())?;
+    let images = ImageStore::open(None)
+        .map_err(|error| failed(&error))?
+        .guarded_by(program);
+    let options = Options {
+        tls,
+        ..Options::new(USER, &password, DATABASE, images)
+    };
+    let server = ExternalPostgres::start(options)
+        .await
+        .map_err(|error| failed(&error).of_the_environment())?;
     let port = server.address().port();
     let address = target.expose(port).await.map_err(|error| failed(&error))?;
     let address = address.ok_or_else(|| Broken::new("pods of this target cannot reach this machine"))?;
@@ -144,9 +162,13 @@ async fn on_this_machine(target: &dyn Target, tls: Option<Tls>, password: String
 async fn in_a_pod(place: &Place, tls: Option<Tls>, password: String) -> Result<ExternalDatabase, Broken> {
     let certificates = tls.as_ref().map(Certificates::generate).transpose();
     let certificates = certificates.map_err(|error| Broken::new(chain(&error)))?;
-    let ca_pem = certificates.as_ref().map(|made| made.ca_pem.clone()).unwrap_or_default();
+    let ca_pem = certificates
+        .as_ref()
+        .map(|made| made.ca_pem.clone())
+        .unwrap_or_default();
     let failed = |error: &kube::Error| Broken::cluster("making the pod of the external database", error);
-    let malformed = |error: serde_json::Error| Broken::new(format!("the pod of the external database: {error}"));
+    let malformed =
+        |error: serde_json::Error| Broken::new(format!("the pod of the external database: {error}"));
     let labels = json!({RUN_LABEL: place.run, "app": NAME});
 
     let access = if tls.is_some() { "hostssl" } else { "host" };
@@ -169,18 +191,29 @@ async fn in_a_pod(place: &Place, tls: Option<Tls>, password: String) -> Result<E
     let pod: Pod = serde_json::from_value(pod(&labels, tls.is_some())).map_err(malformed)?;
     let (client, namespace) = (&place.client, &place.namespace);
     let create = PostParams::default();
-    Api::namespaced(client.clone(), namespace).create(&create, &secret).await.map_err(|error| failed(&error))?;
-    Api::namespaced(client.clone(), namespace).create(&create, &service).await.map_err(|error| failed(&error))?;
+    Api::namespaced(client.clone(), namespace)
+        .create(&create, &secret)
+        .await
+        .map_err(|error| failed(&error))?;
+    Api::namespaced(client.clone(), namespace)
+        .create(&create, &service)
+        .await
+        .map_err(|error| failed(&error))?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     pods.create(&create, &pod).await.map_err(|error| failed(&error))?;
 
     let ready = await_condition(pods, NAME, |pod: Option<&Pod>| pod.is_some_and(is_ready));
-    if !matches!(tokio::time::timeout(std::time::Duration::from_secs(120), ready).await, Ok(Ok(_))) {
+    if !matches!(
+        tokio::time::timeout(std::time::Duration::from_secs(120), ready).await,
+        Ok(Ok(_))
+    ) {
         let diagnosis = Diagnosis::of(place).await;
         let cause = diagnosis.cause().map(|cause| cause.message);
-        return Err(Broken::new(cause.unwrap_or_else(|| "the external database's pod does not get ready".into()))
-            .object(format!("pod/{NAME}"))
-            .details(diagnosis.details()));
+        return Err(Broken::new(
+            cause.unwrap_or_else(|| "the external database's pod does not get ready".into()),
+        )
+        .object(format!("pod/{NAME}"))
+        .details(diagnosis.details()));
     }
     Ok(ExternalDatabase {
         server: Server::Pod(place.clone()),
@@ -195,7 +228,14 @@ async fn in_a_pod(place: &Place, tls: Option<Tls>, password: String) -> Result<E
 fn pod(labels: &serde_json::Value, tls: bool) -> serde_json::Value {
     let mut arguments = vec!["-c", "hba_file=/files/pg_hba.conf"];
     if tls {
-        let more = ["-c", "ssl=on", "-c", "ssl_cert_file=/files/server.crt", "-c", "ssl_key_file=/files/server.key"];
+        let more = [
+            "-c",
+            "ssl=on",
+            "-c",
+            "ssl_cert_file=/files/server.crt",
+            "-c",
+            "ssl_key_file=/files/server.key",
+        ];
         arguments.extend(more);
     }
     let ready = ["pg_isready", "-h", "127.0.0.1", "-U", USER, "-d", DATABASE];

@@ -63,7 +63,11 @@ impl Chart {
     }
 
     /// The objects for `values`.
-    pub(crate) fn template_values(&self, release: &Release, values: &Value) -> Result<Vec<Object>, ChartError> {
+    pub(crate) fn template_values(
+        &self,
+        release: &Release,
+        values: &Value,
+    ) -> Result<Vec<Object>, ChartError> {
         let mut command = self.command(release);
         command.args(["--values", "-"]).stdin(Stdio::piped());
         self.objects(command, Some(&values.to_string()))
@@ -72,7 +76,13 @@ impl Chart {
     fn command(&self, release: &Release) -> Command {
         let mut command = Command::new(program());
         command
-            .args(["template", &release.name, &self.reference, "--namespace", &release.namespace])
+            .args([
+                "template",
+                &release.name,
+                &self.reference,
+                "--namespace",
+                &release.namespace,
+            ])
             .args(["--kube-version", &release.kube_version.to_string()]);
         if let Some(version) = &self.version {
             command.args(["--version", version]);
@@ -81,7 +91,11 @@ impl Chart {
     }
 
     fn objects(&self, mut command: Command, input: Option<&str>) -> Result<Vec<Object>, ChartError> {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(not_run)?;
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(not_run)?;
         if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
             // helm may refuse the chart before it reads the values
             let _ = stdin.write_all(input.as_bytes());
@@ -93,7 +107,10 @@ impl Chart {
             return Err(ChartError::Refused { reference, complaint });
         }
         let stream = String::from_utf8_lossy(&output.stdout);
-        from_yaml(&stream).map_err(|error| ChartError::Malformed { reference, problem: error.to_string() })
+        from_yaml(&stream).map_err(|error| ChartError::Malformed {
+            reference,
+            problem: error.to_string(),
+        })
     }
 }
 
@@ -103,7 +120,9 @@ fn program() -> OsString {
 
 fn not_run(error: io::Error) -> ChartError {
     match error.kind() {
-        io::ErrorKind::NotFound => ChartError::NoHelm { program: program().to_string_lossy().into_owned() },
+        io::ErrorKind::NotFound => ChartError::NoHelm {
+            program: program().to_string_lossy().into_owned(),
+        },
         _ => ChartError::Run(error),
     }
 }

@@ -26,13 +26,21 @@ pub(crate) struct Answer {
 impl Answer {
     /// The body as JSON.
     pub(crate) fn json(&self, what: &str) -> Result<Value, Broken> {
-        serde_json::from_str(&self.body)
-            .map_err(|error| Broken::new(format!("{what} is not JSON: {error}")).expected("JSON", self.excerpt()))
+        serde_json::from_str(&self.body).map_err(|error| {
+            Broken::new(format!("{what} is not JSON: {error}")).expected("JSON", self.excerpt())
+        })
     }
 
     /// Status and the begin of the body, in a line.
     pub(crate) fn excerpt(&self) -> String {
-        let line: String = self.body.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect();
+        let line: String = self
+            .body
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .chars()
+            .take(200)
+            .collect();
         format!("{} {line}", self.status).trim_end().to_owned()
     }
 
@@ -44,16 +52,36 @@ impl Answer {
 }
 
 /// GETs `path` of a Service through the API server.
-pub(crate) async fn through_service(place: &Place, service: &str, port: u16, path: &str) -> Result<Answer, Broken> {
-    let uri = format!("/api/v1/namespaces/{}/services/{service}:{port}/proxy{path}", place.namespace);
+pub(crate) async fn through_service(
+    place: &Place,
+    service: &str,
+    port: u16,
+    path: &str,
+) -> Result<Answer, Broken> {
+    let uri = format!(
+        "/api/v1/namespaces/{}/services/{service}:{port}/proxy{path}",
+        place.namespace
+    );
     let request = http::Request::get(&uri).body(Body::empty());
     let request = request.map_err(|error| Broken::new(format!("cannot ask for {uri}: {error}")))?;
-    let failed = |reason: String| Broken::new(format!("GET {path} through service/{service} failed: {reason}"));
+    let failed =
+        |reason: String| Broken::new(format!("GET {path} through service/{service} failed: {reason}"));
     let exchange = async {
-        let response = place.client.send(request).await.map_err(|error| failed(chain(&error)))?;
+        let response = place
+            .client
+            .send(request)
+            .await
+            .map_err(|error| failed(chain(&error)))?;
         let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.map_err(|error| failed(error.to_string()))?.to_bytes();
-        let content_type = parts.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let bytes = body
+            .collect()
+            .await
+            .map_err(|error| failed(error.to_string()))?
+            .to_bytes();
+        let content_type = parts
+            .headers
+            .get(http::header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
         Ok(Answer {
             status: parts.status.as_u16(),
             content_type: content_type.unwrap_or_default().to_owned(),
@@ -81,13 +109,20 @@ impl Http {
         let client = client.map_err(|error| Broken::new(format!("no HTTP client: {}", chain(&error))))?;
         let credentials = credentials.map(|text| text.split_once(':').unwrap_or((text, "")));
         let credentials = credentials.map(|(user, password)| (user.to_owned(), password.to_owned()));
-        Ok(Self { client, base, credentials })
+        Ok(Self {
+            client,
+            base,
+            credentials,
+        })
     }
 
     /// The same server with other credentials.
     pub(crate) fn with(&self, credentials: Option<(&str, &str)>) -> Self {
         let credentials = credentials.map(|(user, password)| (user.to_owned(), password.to_owned()));
-        Self { credentials, ..self.clone() }
+        Self {
+            credentials,
+            ..self.clone()
+        }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Answer, Broken> {
@@ -99,10 +134,15 @@ impl Http {
     }
 
     async fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer, Broken> {
-        let failed =
-            |error: reqwest::Error| Broken::new(format!("{method} {path} failed: {}", chain(&error.without_url())));
+        let failed = |error: reqwest::Error| {
+            Broken::new(format!("{method} {path} failed: {}", chain(&error.without_url())))
+        };
         let url = format!("{}{path}", self.base);
-        let mut request = if method == "POST" { self.client.post(url) } else { self.client.get(url) };
+        let mut request = if method == "POST" {
+            self.client.post(url)
+        } else {
+            self.client.get(url)
+        };
         if let Some((user, password)) = &self.credentials {
             request = request.basic_auth(user, Some(password));
         }
@@ -112,8 +152,15 @@ impl Http {
         let response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         let content_type = response.headers().get(reqwest::header::CONTENT_TYPE);
-        let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let content_type = content_type
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned();
         let body = response.text().await.map_err(failed)?;
-        Ok(Answer { status, content_type, body })
+        Ok(Answer {
+            status,
+            content_type,
+            body,
+        })
     }
 }

@@ -22,9 +22,10 @@ impl FromStr for ImageReplacement {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once('=') {
-            Some((from, to)) if !from.is_empty() && !to.is_empty() => {
-                Ok(Self { from: from.to_owned(), to: to.to_owned() })
-            }
+            Some((from, to)) if !from.is_empty() && !to.is_empty() => Ok(Self {
+                from: from.to_owned(),
+                to: to.to_owned(),
+            }),
             _ => Err(NotAReplacement(text.to_owned())),
         }
     }
@@ -61,11 +62,15 @@ pub(crate) fn replace(objects: Vec<Object>, replacements: &[ImageReplacement]) -
 pub(crate) fn references(objects: &[Object]) -> BTreeSet<String> {
     let mut documents: Vec<Value> = objects.iter().map(|object| object.json().clone()).collect();
     let images = documents.iter_mut().flat_map(images);
-    images.filter_map(|image| image.as_str().map(str::to_owned)).collect()
+    images
+        .filter_map(|image| image.as_str().map(str::to_owned))
+        .collect()
 }
 
 fn images(document: &mut Value) -> Vec<&mut Value> {
-    let spec = document.pointer_mut("/spec/template/spec").and_then(Value::as_object_mut);
+    let spec = document
+        .pointer_mut("/spec/template/spec")
+        .and_then(Value::as_object_mut);
     let lists = spec.into_iter().flat_map(|spec| spec.iter_mut());
     lists
         .filter(|(key, _)| *key == "containers" || *key == "initContainers")
@@ -82,12 +87,24 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case("docker.io/bitnami=mirror/legacy", "docker.io/bitnami/postgresql:14", Some("mirror/legacy/postgresql:14"))]
-    #[case("prefecthq/prefect=r.example/p", "prefecthq/prefect:3.6.9", Some("r.example/p:3.6.9"))]
+    #[case(
+        "docker.io/bitnami=mirror/legacy",
+        "docker.io/bitnami/postgresql:14",
+        Some("mirror/legacy/postgresql:14")
+    )]
+    #[case(
+        "prefecthq/prefect=r.example/p",
+        "prefecthq/prefect:3.6.9",
+        Some("r.example/p:3.6.9")
+    )]
     #[case("prefecthq/prefect:3=p:4", "prefecthq/prefect:3-latest", None)]
     #[case("docker.io/=mirror/", "docker.io/x:1", Some("mirror/x:1"))]
     #[case("other=x", "prefecthq/prefect:3", None)]
-    fn begins_are_replaced(#[case] replacement: &str, #[case] reference: &str, #[case] expected: Option<&str>) {
+    fn begins_are_replaced(
+        #[case] replacement: &str,
+        #[case] reference: &str,
+        #[case] expected: Option<&str>,
+    ) {
         let replacement: ImageReplacement = replacement.parse().unwrap();
         assert_eq!(replacement.apply(reference).as_deref(), expected);
     }
@@ -104,8 +121,14 @@ mod tests {
     fn all_containers_of_a_pod_are_looked_at() {
         let object = Object::new(json!({"kind": "Deployment", "spec": {"template": {"spec": {
             "initContainers": [{"image": "a:1"}], "containers": [{"image": "b:1"}, {"name": "none"}]}}}}));
-        assert_eq!(references(std::slice::from_ref(&object)), BTreeSet::from(["a:1".to_owned(), "b:1".to_owned()]));
+        assert_eq!(
+            references(std::slice::from_ref(&object)),
+            BTreeSet::from(["a:1".to_owned(), "b:1".to_owned()])
+        );
         let replaced = replace(vec![object], &["a=c".parse().unwrap()]);
-        assert_eq!(references(&replaced), BTreeSet::from(["b:1".to_owned(), "c:1".to_owned()]));
+        assert_eq!(
+            references(&replaced),
+            BTreeSet::from(["b:1".to_owned(), "c:1".to_owned()])
+        );
     }
 }

@@ -27,7 +27,11 @@ impl ListCommand {
             println!("{}", serde_json::to_string_pretty(&list).into_diagnostic()?);
             return Ok(());
         }
-        let width = scenarios.iter().map(|scenario| scenario.name.len()).max().unwrap_or_default();
+        let width = scenarios
+            .iter()
+            .map(|scenario| scenario.name.len())
+            .max()
+            .unwrap_or_default();
         for scenario in scenarios {
             println!("{:width$}  {}", scenario.name, scenario.file.description.trim());
         }

@@ -24,8 +24,11 @@ impl PortForward {
     /// # Errors
     /// When no port can be opened.
     pub(crate) async fn open(place: &Place, selector: &str, port: u16) -> Result<Self, Broken> {
-        let failed = |error: std::io::Error| Broken::new(format!("cannot open a port for a port-forward: {error}"));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(failed)?;
+        let failed =
+            |error: std::io::Error| Broken::new(format!("cannot open a port for a port-forward: {error}"));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let pods: Api<Pod> = Api::namespaced(place.client.clone(), &place.namespace);
         let selector = selector.to_owned();
@@ -56,9 +59,15 @@ impl Drop for PortForward {
 }
 
 async fn pass(pods: &Api<Pod>, selector: &str, port: u16, mut connection: TcpStream) -> Result<(), String> {
-    let list = pods.list(&ListParams::default().labels(selector)).await.map_err(|error| error.to_string())?;
+    let list = pods
+        .list(&ListParams::default().labels(selector))
+        .await
+        .map_err(|error| error.to_string())?;
     let pod = pick(&list.items).ok_or_else(|| format!("no pod of {selector} runs"))?;
-    let mut forwarder = pods.portforward(&pod.name_any(), &[port]).await.map_err(|error| error.to_string())?;
+    let mut forwarder = pods
+        .portforward(&pod.name_any(), &[port])
+        .await
+        .map_err(|error| error.to_string())?;
     let mut stream = forwarder.take_stream(port).ok_or("the forward has no stream")?;
     // either side may end the connection as it likes
     let _ = tokio::io::copy_bidirectional(&mut connection, &mut stream).await;
@@ -81,6 +90,11 @@ fn is_running(pod: &Pod) -> bool {
 
 /// Whether the pod's condition `Ready` holds.
 pub(crate) fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    let conditions = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    conditions
+        .into_iter()
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

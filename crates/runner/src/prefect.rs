@@ -12,7 +12,8 @@ use prefect_e2e_scenarios::Component;
 
 /// The API of a deployed server, by way of a port-forward that outlives its pods.
 pub(crate) struct Prefect {
-    forward: PortForward,
+    /// Open as long as this value lives.
+    _forward: PortForward,
     pub(crate) http: Http,
 }
 
@@ -28,13 +29,14 @@ impl Prefect {
     pub(crate) async fn connect(deployment: &Deployment) -> Result<Self, Broken> {
         let selector = deployment.selector(Component::Server)?;
         let forward = PortForward::open(&deployment.place, &selector, deployment.container_port()).await?;
-        let http = Http::new(format!("http://{}", forward.address()), deployment.credentials.as_deref())?;
-        Ok(Self { forward, http })
-    }
-
-    /// Where the port-forward listens.
-    pub(crate) fn address(&self) -> std::net::SocketAddr {
-        self.forward.address()
+        let http = Http::new(
+            format!("http://{}", forward.address()),
+            deployment.credentials.as_deref(),
+        )?;
+        Ok(Self {
+            _forward: forward,
+            http,
+        })
     }
 
     /// Creates a flow named `flow`, or finds it, and gives its identifier.
@@ -49,15 +51,20 @@ impl Prefect {
         let run = json!({"flow_id": flow, "name": name, "state": {"type": "COMPLETED", "name": "Completed"}});
         let answer = self.http.post("/api/flow_runs/", &run).await?;
         let id = identifier("POST /api/flow_runs/", &answer)?;
-        Ok(FlowRun { id, name: name.to_owned() })
+        Ok(FlowRun {
+            id,
+            name: name.to_owned(),
+        })
     }
 
     /// Looks for a run that was written; says what there is instead when it is not there.
     pub(crate) async fn find_flow_run(&self, run: &FlowRun) -> Result<(), Broken> {
         let answer = self.http.get(&format!("/api/flow_runs/{}", run.id)).await?;
         if answer.status == 404 {
-            return Err(Broken::new("the flow run that was written before is gone: the database lost its data")
-                .expected(format!("the flow run {}", run.name), answer.excerpt()));
+            return Err(Broken::new(
+                "the flow run that was written before is gone: the database lost its data",
+            )
+            .expected(format!("the flow run {}", run.name), answer.excerpt()));
         }
         let found = expect_ok("GET /api/flow_runs/ID", &answer)?.json("the flow run")?;
         if found["name"] != run.name.as_str() {
@@ -80,7 +87,9 @@ impl Prefect {
         let filter = json!({"deployments": {"id": {"any_": [deployment]}}});
         let answer = self.http.post("/api/flow_runs/count", &filter).await?;
         let count = expect_ok("POST /api/flow_runs/count", &answer)?.json("the count of flow runs")?;
-        count.as_u64().ok_or_else(|| Broken::new("the count of flow runs is no number").expected("a number", count.to_string()))
+        count.as_u64().ok_or_else(|| {
+            Broken::new("the count of flow runs is no number").expected("a number", count.to_string())
+        })
     }
 }
 

@@ -12,16 +12,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     check::{
-        Broken, autoscaling, background_services, basic_auth, chain, database, filesystem, health, ingress, neighbour,
-        probes, replicas, rollout, service, settings, survival, ui,
+        Broken, autoscaling, background_services, basic_auth, chain, database, filesystem, health, ingress,
+        neighbour, probes, replicas, rollout, service, settings, survival, ui,
     },
     deploy::Place,
     deployment::Deployment,
     diagnosis::Diagnosis,
+    event::{Happening, Verdict},
     external_database::ExternalDatabase,
     helm::Chart,
     image::{self, ImageReplacement},
-    event::{Happening, Verdict},
     prefect::Prefect,
     step::{Progress, StepFailed, Steps},
     target::Target,
@@ -66,6 +66,8 @@ pub(crate) struct Proving {
     pub(crate) run: String,
     pub(crate) steps: Steps,
     pub(crate) stop: CancellationToken,
+    /// An attempt before this one failed: it is flaky should this one pass.
+    pub(crate) after_failure: bool,
 }
 
 /// How a scenario ended.
@@ -94,7 +96,11 @@ impl Proving {
         let refusal = matches!(self.scenario.file.expect, Expectation::Refused(_));
         self.steps.publish(Happening::ScenarioStarted {
             description: self.scenario.file.description.clone(),
-            namespace: if refusal { String::new() } else { place.namespace.clone() },
+            namespace: if refusal {
+                String::new()
+            } else {
+                place.namespace.clone()
+            },
         });
         let mut made = Made::default();
         let outcome = tokio::select! {
@@ -102,15 +108,24 @@ impl Proving {
             () = self.stop.cancelled() => None,
         };
         let mut verdict = match outcome {
+            Some(Ok(())) if self.after_failure => Verdict::Flaky,
             Some(Ok(())) => Verdict::Passed,
             Some(Err(_)) => Verdict::Failed,
             None => Verdict::Skipped,
         };
-        let unusable = matches!(outcome, Some(Err(StepFailed { of_the_environment: true })));
-        if self.leave(&place, made).await.is_err() && verdict == Verdict::Passed {
+        let unusable = matches!(
+            outcome,
+            Some(Err(StepFailed {
+                of_the_environment: true
+            }))
+        );
+        if self.leave(&place, made).await.is_err() && verdict != Verdict::Skipped {
             verdict = Verdict::Failed;
         }
-        self.steps.publish(Happening::ScenarioEnded { verdict, took: begin.elapsed() });
+        self.steps.publish(Happening::ScenarioEnded {
+            verdict,
+            took: begin.elapsed(),
+        });
         Ended { verdict, unusable }
     }
 
@@ -134,7 +149,8 @@ impl Proving {
             Expectation::Ready => {
                 let mut deployment = self.deploy(place, made).await?;
                 self.become_healthy(&deployment).await?;
-                self.prove_all(&deployment, &self.scenario.file.proves, made.database.as_ref()).await?;
+                self.prove_all(&deployment, &self.scenario.file.proves, made.database.as_ref())
+                    .await?;
                 let mut layers = vec![self.scenario.file.values.clone()];
                 for upgrade in &self.scenario.file.upgrades {
                     layers.push(upgrade.values.clone());
@@ -146,15 +162,21 @@ impl Proving {
     }
 
     /// Renders the values so far, one layer over the other, and changes the objects as patches say.
-    fn render(&self, layers: &[Map<String, Value>], placeholders: &Placeholders, namespace: &str)
-        -> Result<(Value, Vec<Object>), Broken>
-    {
+    fn render(
+        &self,
+        layers: &[Map<String, Value>],
+        placeholders: &Placeholders,
+        namespace: &str,
+    ) -> Result<(Value, Vec<Object>), Broken> {
         let broken = |error: &dyn std::error::Error| Broken::new(chain(error));
         let mut all = Layers::default();
         for (index, layer) in layers.iter().enumerate() {
             let filled = placeholders.fill_values(layer).map_err(|error| broken(&error))?;
-            all.value(&format!("values {index} of scenario {}", self.scenario.name), filled.into())
-                .map_err(|error| broken(&error))?;
+            all.value(
+                &format!("values {index} of scenario {}", self.scenario.name),
+                filled.into(),
+            )
+            .map_err(|error| broken(&error))?;
         }
         self.learn_secrets(all.user_values());
         let release = Release {
@@ -164,16 +186,27 @@ impl Proving {
         };
         let (values, objects) = match &self.options.chart {
             Some(chart) => {
-                let objects = tokio::task::block_in_place(|| chart.template_values(&release, all.user_values()));
-                (over_defaults(all.user_values())?, objects.map_err(|error| broken(&error))?)
+                let objects =
+                    tokio::task::block_in_place(|| chart.template_values(&release, all.user_values()));
+                (
+                    over_defaults(all.user_values())?,
+                    objects.map_err(|error| broken(&error))?,
+                )
             }
             None => {
                 let values = all.values().map_err(|error| broken(&error))?;
                 let objects = render(&release, &values).map_err(|error| broken(&error))?;
-                (serde_json::to_value(&values).map_err(|error| broken(&error))?, objects)
+                (
+                    serde_json::to_value(&values).map_err(|error| broken(&error))?,
+                    objects,
+                )
             }
         };
-        let objects = self.options.patches.apply(objects).map_err(|error| broken(&error))?;
+        let objects = self
+            .options
+            .patches
+            .apply(objects)
+            .map_err(|error| broken(&error))?;
         Ok((values, image::replace(objects, &self.options.images)))
     }
 
@@ -181,10 +214,16 @@ impl Proving {
     fn learn_secrets(&self, values: &Value) {
         let secrets = self.steps.events().secrets();
         let text = |pointer: &str| values.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        for pointer in ["/secret/password", "/postgresql/auth/password", "/postgresql/auth/postgresPassword"] {
+        for pointer in [
+            "/secret/password",
+            "/postgresql/auth/password",
+            "/postgresql/auth/postgresPassword",
+        ] {
             text(pointer).iter().for_each(|password| secrets.learn(password));
         }
-        text("/server/basicAuth/authString").iter().for_each(|credentials| secrets.learn_credentials(credentials));
+        text("/server/basicAuth/authString")
+            .iter()
+            .for_each(|credentials| secrets.learn_credentials(credentials));
     }
 
     async fn refused(&self, place: &Place, because: &Because) -> Result<(), StepFailed> {
@@ -206,8 +245,18 @@ impl Proving {
     async fn deploy(&self, place: &Place, made: &mut Made) -> Result<Deployment, StepFailed> {
         made.namespace = true;
         let requires = &self.scenario.file.requires;
-        made.secrets = requires.secrets.iter().map(|secret| secret.name.clone()).collect();
-        self.steps.make("namespace", |()| place.namespace.clone(), |_| place.create(&self.scenario.name)).await?;
+        made.secrets = requires
+            .secrets
+            .iter()
+            .map(|secret| secret.name.clone())
+            .collect();
+        self.steps
+            .make(
+                "namespace",
+                |()| place.namespace.clone(),
+                |_| place.create(&self.scenario.name),
+            )
+            .await?;
         if let Some(requirement) = &requires.external_postgres {
             let secrets = self.steps.events().secrets();
             let database = self
@@ -221,13 +270,27 @@ impl Proving {
         }
         if !requires.secrets.is_empty() {
             let names = made.secrets.join(", ");
-            self.steps.make("secrets", |()| names, |_| self.create_secrets(place, &made.placeholders)).await?;
+            self.steps
+                .make(
+                    "secrets",
+                    |()| names,
+                    |_| self.create_secrets(place, &made.placeholders),
+                )
+                .await?;
         }
         let (values, objects) = self
             .steps
-            .make("render", |(_, objects): &(Value, Vec<Object>)| format!("{} objects", objects.len()), |_| async {
-                self.render(&[self.scenario.file.values.clone()], &made.placeholders, &place.namespace)
-            })
+            .make(
+                "render",
+                |(_, objects): &(Value, Vec<Object>)| format!("{} objects", objects.len()),
+                |_| async {
+                    self.render(
+                        std::slice::from_ref(&self.scenario.file.values),
+                        &made.placeholders,
+                        &place.namespace,
+                    )
+                },
+            )
             .await?;
         made.objects.clone_from(&objects);
         self.make_images(&objects).await?;
@@ -243,15 +306,19 @@ impl Proving {
             return Ok(());
         }
         self.steps
-            .make("images", |()| missing.join(", "), |_| async {
-                for reference in &missing {
-                    self.target
-                        .make_image(reference)
-                        .await
-                        .map_err(|error| Broken::new(chain(&error)).of_the_environment())?;
-                }
-                Ok(())
-            })
+            .make(
+                "images",
+                |()| missing.join(", "),
+                |_| async {
+                    for reference in &missing {
+                        self.target
+                            .make_image(reference)
+                            .await
+                            .map_err(|error| Broken::new(chain(&error)).of_the_environment())?;
+                    }
+                    Ok(())
+                },
+            )
             .await
     }
 
@@ -261,7 +328,9 @@ impl Proving {
             _ => None,
         });
         let auth = &values["server"]["basicAuth"];
-        let given = auth["authString"].as_str().filter(|_| auth["enabled"] == true && auth["existingSecret"] == "");
+        let given = auth["authString"]
+            .as_str()
+            .filter(|_| auth["enabled"] == true && auth["existingSecret"] == "");
         let credentials = proven.or_else(|| given.map(str::to_owned));
         let image = &values["global"]["prefect"]["image"];
         let part = |key: &str| image[key].as_str().unwrap_or_default();
@@ -278,7 +347,9 @@ impl Proving {
         for secret in &self.scenario.file.requires.secrets {
             let mut data = Vec::new();
             for (key, text) in &secret.data {
-                let filled = placeholders.fill(text).map_err(|error| Broken::new(error.to_string()))?;
+                let filled = placeholders
+                    .fill(text)
+                    .map_err(|error| Broken::new(error.to_string()))?;
                 self.steps.events().secrets().learn_credentials(&filled);
                 data.push((key.clone(), filled));
             }
@@ -287,10 +358,22 @@ impl Proving {
         Ok(())
     }
 
-    async fn apply(&self, step: &str, place: &Place, objects: &[Object], before: &[Object]) -> Result<(), StepFailed> {
-        self.steps.publish(Happening::Rendered { objects: without_secrets(objects) });
+    async fn apply(
+        &self,
+        step: &str,
+        place: &Place,
+        objects: &[Object],
+        before: &[Object],
+    ) -> Result<(), StepFailed> {
+        self.steps.publish(Happening::Rendered {
+            objects: without_secrets(objects),
+        });
         self.steps
-            .make(step, |count: &usize| format!("{count} objects"), |_| place.apply(objects, before))
+            .make(
+                step,
+                |count: &usize| format!("{count} objects"),
+                |_| place.apply(objects, before),
+            )
             .await
             .map(drop)
     }
@@ -298,9 +381,11 @@ impl Proving {
     async fn become_healthy(&self, deployment: &Deployment) -> Result<(), StepFailed> {
         let patience = self.options.patience;
         self.steps
-            .make("healthy through the Service", |()| String::new(), |progress| async move {
-                health::become_healthy(deployment, patience, &progress).await
-            })
+            .make(
+                "healthy through the Service",
+                |()| String::new(),
+                |progress| async move { health::become_healthy(deployment, patience, &progress).await },
+            )
             .await
     }
 
@@ -333,19 +418,33 @@ impl Proving {
             })
             .await?;
         steps.check("Service", |_| service::agrees(deployment)).await?;
-        steps.check("health through the Service", |_| health::through_the_service(deployment)).await?;
-        steps.check("health by port-forward", |_| health::by_port_forward(deployment)).await?;
-        steps.check("health from a second pod", |_| neighbour::by_dns(deployment)).await?;
-        steps.check("file system", |_| filesystem::honoured(deployment)).await?;
+        steps
+            .check("health through the Service", |_| {
+                health::through_the_service(deployment)
+            })
+            .await?;
+        steps
+            .check("health by port-forward", |_| health::by_port_forward(deployment))
+            .await?;
+        steps
+            .check("health from a second pod", |_| neighbour::by_dns(deployment))
+            .await?;
+        steps
+            .check("file system", |_| filesystem::honoured(deployment))
+            .await?;
         steps.check("settings", |_| settings::agree(deployment)).await?;
         steps.check("UI over HTTP", |_| ui::over_http(deployment)).await?;
         steps.check("probes", |_| probes::answer(deployment)).await?;
         if deployment.is_on("/ingress/enabled") {
             let embedded = self.target.kind() == "embedded";
-            steps.check("ingress", |_| ingress::routes(deployment, embedded)).await?;
+            steps
+                .check("ingress", |_| ingress::routes(deployment, embedded))
+                .await?;
         }
         if deployment.is_on("/server/autoscaling/enabled") && !deployment.is_on("/sqlite/enabled") {
-            steps.check("autoscaling", |_| autoscaling::configured(deployment)).await?;
+            steps
+                .check("autoscaling", |_| autoscaling::configured(deployment))
+                .await?;
         }
         for proof in proofs {
             self.prove_one(deployment, proof, database).await?;
@@ -371,13 +470,19 @@ impl Proving {
                     .await
             }
             Proof::BasicAuth { auth_string } => {
-                steps.check("basic auth", |_| basic_auth::enforced(deployment, auth_string)).await
+                steps
+                    .check("basic auth", |_| basic_auth::enforced(deployment, auth_string))
+                    .await
             }
             Proof::DatabaseRows => steps.check("database rows", |_| database::rows(deployment)).await,
             Proof::DatabaseTls => {
                 // a scenario with this proof has the requirement, which loading checks
                 let Some(external) = database else { return Ok(()) };
-                steps.check("database TLS", |_| database::sessions_are_encrypted(deployment, external)).await
+                steps
+                    .check("database TLS", |_| {
+                        database::sessions_are_encrypted(deployment, external)
+                    })
+                    .await
             }
             Proof::BackgroundServices => {
                 steps
@@ -401,18 +506,28 @@ impl Proving {
         let patience = self.options.patience;
         let steps = &self.steps;
         let run = steps
-            .make("write before the upgrade", |_| upgrade.description.clone(), |_| async {
-                Prefect::connect(&before).await?.write_flow_run("prefect-e2e-before").await
-            })
+            .make(
+                "write before the upgrade",
+                |_| upgrade.description.clone(),
+                |_| async {
+                    Prefect::connect(&before)
+                        .await?
+                        .write_flow_run("prefect-e2e-before")
+                        .await
+                },
+            )
             .await?;
         let (values, objects) = steps
-            .make("render the upgrade", |(_, objects): &(Value, Vec<Object>)| format!("{} objects", objects.len()), |_| async {
-                self.render(layers, &made.placeholders, &place.namespace)
-            })
+            .make(
+                "render the upgrade",
+                |(_, objects): &(Value, Vec<Object>)| format!("{} objects", objects.len()),
+                |_| async { self.render(layers, &made.placeholders, &place.namespace) },
+            )
             .await?;
         made.objects.extend(objects.iter().cloned());
         self.make_images(&objects).await?;
-        self.apply("roll out the upgrade", &place, &objects, &before.objects).await?;
+        self.apply("roll out the upgrade", &place, &objects, &before.objects)
+            .await?;
         let after = self.deployment(&place, values, objects);
         steps
             .check("rollout", |progress| {
@@ -421,9 +536,11 @@ impl Proving {
             })
             .await?;
         steps
-            .make("data of before the upgrade", |()| "the flow run is still there".into(), |_| async {
-                Prefect::connect(&after).await?.find_flow_run(&run).await
-            })
+            .make(
+                "data of before the upgrade",
+                |()| "the flow run is still there".into(),
+                |_| async { Prefect::connect(&after).await?.find_flow_run(&run).await },
+            )
             .await?;
         self.prove_all(&after, &[], made.database.as_ref()).await?;
         Ok(after)
@@ -434,23 +551,33 @@ impl Proving {
             return Ok(());
         }
         if self.options.keep {
-            let kubectl = format!("kubectl {} --namespace {}", self.target.kubectl(), place.namespace);
-            self.steps.publish(Happening::Note { message: format!("kept: {kubectl} get all") });
+            let kubectl = format!(
+                "kubectl {} --namespace {}",
+                self.target.kubectl(),
+                place.namespace
+            );
+            self.steps.publish(Happening::Note {
+                message: format!("kept: {kubectl} get all"),
+            });
             return Ok(());
         }
         let patience = self.options.patience;
         self.steps
-            .make("clean up", |()| String::new(), |_| async move {
-                let removal = place.remove(&made.objects, &made.secrets);
-                let removed = tokio::time::timeout(patience, removal)
-                    .await
-                    .unwrap_or_else(|_| Err(Broken::new("what the scenario made is not gone in time")));
-                match made.database {
-                    // both end, whatever became of the other
-                    Some(database) => database.stop().await.and(removed),
-                    None => removed,
-                }
-            })
+            .make(
+                "clean up",
+                |()| String::new(),
+                |_| async move {
+                    let removal = place.remove(&made.objects, &made.secrets);
+                    let removed = tokio::time::timeout(patience, removal)
+                        .await
+                        .unwrap_or_else(|_| Err(Broken::new("what the scenario made is not gone in time")));
+                    match made.database {
+                        // both end, whatever became of the other
+                        Some(database) => database.stop().await.and(removed),
+                        None => removed,
+                    }
+                },
+            )
             .await
     }
 }
@@ -465,14 +592,20 @@ async fn fails_because(
     let begin = Instant::now();
     let mut seen: Option<(Instant, String)> = None;
     while begin.elapsed() < patience {
-        if health::ask(deployment, "/api/health").await.is_ok_and(|answer| answer.status == 200) {
+        if health::ask(deployment, "/api/health")
+            .await
+            .is_ok_and(|answer| answer.status == 200)
+        {
             return Err(Broken::new("the deployment became healthy although it must not")
                 .expected(reason, "200 from /api/health through the Service"));
         }
         let diagnosis = Diagnosis::of(&deployment.place).await;
         let text = diagnosis.text();
         if seen.is_none() {
-            let line = text.lines().find(|line| line.contains(reason)).map(|line| line.trim().chars().take(200).collect());
+            let line = text
+                .lines()
+                .find(|line| line.contains(reason))
+                .map(|line| line.trim().chars().take(200).collect());
             seen = line.map(|line| (Instant::now(), line));
         }
         match &seen {
@@ -484,10 +617,15 @@ async fn fails_because(
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     let diagnosis = Diagnosis::of(&deployment.place).await;
-    let found = diagnosis.cause().map(|cause| cause.message).unwrap_or_else(|| "nothing that is wrong".into());
-    Err(Broken::new("the deployment is not healthy, but not for the reason that the scenario names")
-        .expected(reason, found)
-        .details(diagnosis.details()))
+    let found = diagnosis
+        .cause()
+        .map(|cause| cause.message)
+        .unwrap_or_else(|| "nothing that is wrong".into());
+    Err(
+        Broken::new("the deployment is not healthy, but not for the reason that the scenario names")
+            .expected(reason, found)
+            .details(diagnosis.details()),
+    )
 }
 
 /// The values in effect in a chart that may have more keys than the renderer knows.

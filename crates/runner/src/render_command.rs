@@ -45,7 +45,10 @@ impl RenderCommand {
         let mut notice = None;
         let objects = match &self.chart {
             Some(reference) => {
-                let chart = Chart { reference: reference.clone(), version: self.chart_version.clone() };
+                let chart = Chart {
+                    reference: reference.clone(),
+                    version: self.chart_version.clone(),
+                };
                 chart.template(&release, &self.values)?
             }
             None => {
@@ -119,11 +122,15 @@ fn is(object: &Object, wanted: &str) -> bool {
 /// Writes a file for each object, and gives their paths, a line each.
 fn write_files(directory: &Path, objects: &[Object]) -> miette::Result<String> {
     let cannot = |path: &Path| format!("cannot write {}", path.display());
-    fs::create_dir_all(directory).into_diagnostic().wrap_err_with(|| cannot(directory))?;
+    fs::create_dir_all(directory)
+        .into_diagnostic()
+        .wrap_err_with(|| cannot(directory))?;
     let mut paths = String::new();
     for object in objects {
         let path = directory.join(format!("{}-{}.yaml", object.kind().to_lowercase(), object.name()));
-        write_file(&path, object).into_diagnostic().wrap_err_with(|| cannot(&path))?;
+        write_file(&path, object)
+            .into_diagnostic()
+            .wrap_err_with(|| cannot(&path))?;
         paths.push_str(&format!("{}\n", path.display()));
     }
     Ok(paths)

@@ -57,7 +57,9 @@ pub fn default_jobs() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let available = memory.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kib: usize = available.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(usize::MAX);
+    let kib: usize = available
+        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .unwrap_or(usize::MAX);
     (2 * cores).min(kib / (1024 * 1024)).max(1)
 }
 
@@ -75,7 +77,10 @@ const BOOT: Duration = Duration::from_secs(12);
 fn longest_first(scenarios: &mut [Scenario], durations: &BTreeMap<String, Duration>) {
     let expected = |scenario: &Scenario| {
         let boots = u32::try_from(scenario.expected_boots()).unwrap_or(u32::MAX);
-        durations.get(&scenario.name).copied().unwrap_or(BOOT.saturating_mul(boots))
+        durations
+            .get(&scenario.name)
+            .copied()
+            .unwrap_or(BOOT.saturating_mul(boots))
     };
     scenarios.sort_by_key(|scenario| std::cmp::Reverse(expected(scenario)));
 }
@@ -99,7 +104,15 @@ where
     longest_first(&mut scenarios, &options.durations);
     let names: Vec<String> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
     let jobs = options.jobs.min(scenarios.len()).max(1);
-    events.publish(None, Happening::RunStarted { version: EVENT_VERSION, run: run.clone(), scenarios: names, jobs });
+    events.publish(
+        None,
+        Happening::RunStarted {
+            version: EVENT_VERSION,
+            run: run.clone(),
+            scenarios: names,
+            jobs,
+        },
+    );
     let target: Arc<Box<dyn Target>> = tokio::select! {
         target = connect() => Arc::new(target?),
         () = stop.cancelled() => return Ok(Summary { skipped: names_of(scenarios.iter()), ..Summary::default() }),
@@ -122,7 +135,15 @@ where
         batch.end(begin).await?;
     }
     let (passed, failed, skipped) = (summary.passed.len(), summary.failed.len(), summary.skipped.len());
-    events.publish(None, Happening::RunEnded { passed, failed, skipped, took: begin.elapsed() });
+    events.publish(
+        None,
+        Happening::RunEnded {
+            passed,
+            failed,
+            skipped,
+            took: begin.elapsed(),
+        },
+    );
     Ok(summary)
 }
 
@@ -130,8 +151,15 @@ fn names_of<'a>(scenarios: impl Iterator<Item = &'a Scenario>) -> Vec<String> {
     scenarios.map(|scenario| scenario.name.clone()).collect()
 }
 
-async fn tell_target(target: &dyn Target, events: &Events, begin: Instant) -> Result<KubeVersion, TargetError> {
-    let failed = |source| TargetError::Api { about: target.about(), source: Box::new(source) };
+async fn tell_target(
+    target: &dyn Target,
+    events: &Events,
+    begin: Instant,
+) -> Result<KubeVersion, TargetError> {
+    let failed = |source| TargetError::Api {
+        about: target.about(),
+        source: Box::new(source),
+    };
     let version = target.client().apiserver_version().await.map_err(failed)?;
     let told = Happening::TargetReady {
         target: target.kind().to_owned(),
@@ -178,27 +206,24 @@ impl Batch {
         self.queue.lock().await.pop_front()
     }
 
-    /// Proves a scenario, again when it fails and may be tried again.
+    /// Proves a scenario: as often as it is to be repeated, and again when it fails and may be tried again.
     async fn prove(&self, scenario: Scenario) {
         let name = scenario.name.clone();
-        let mut verdict = self.attempt(&scenario, 0).await;
-        for repetition in 1..self.options.repeat {
-            if verdict != Verdict::Passed || self.stop.is_cancelled() {
+        let (repeat, retries) = (self.options.repeat.max(1), self.options.retries);
+        let note = |message: String| self.events.publish(Some(&name), Happening::Note { message });
+        let mut verdict = self.attempt(&scenario, 0, false).await;
+        for attempt in 1..repeat + retries {
+            match verdict {
+                Verdict::Passed if attempt < repeat => note(format!("passed {attempt} of {repeat} times")),
+                Verdict::Failed if attempt >= repeat || repeat == 1 => {
+                    note(format!("failed; attempt {} follows", attempt + 1))
+                }
+                _ => break,
+            }
+            if self.stop.is_cancelled() {
                 break;
             }
-            let message = format!("passed {repetition} of {} times", self.options.repeat);
-            self.events.publish(Some(&name), Happening::Note { message });
-            verdict = self.attempt(&scenario, repetition).await;
-        }
-        for attempt in self.options.repeat..self.options.repeat + self.options.retries {
-            if verdict != Verdict::Failed || self.stop.is_cancelled() {
-                break;
-            }
-            self.events.publish(Some(&name), Happening::Note { message: format!("failed; attempt {} follows", attempt + 1) });
-            if self.attempt(&scenario, attempt).await == Verdict::Passed {
-                verdict = Verdict::Flaky;
-                self.events.publish(Some(&name), Happening::Note { message: "flaky: it passed when tried again".into() });
-            }
+            verdict = self.attempt(&scenario, attempt, verdict == Verdict::Failed).await;
         }
         let mut summary = self.summary.lock().await;
         match verdict {
@@ -208,10 +233,17 @@ impl Batch {
         }
     }
 
-    async fn attempt(&self, scenario: &Scenario, attempt: usize) -> Verdict {
-        let rerun = format!("prefect-e2e run {}{}", scenario.name, self.options.rerun_arguments);
+    async fn attempt(&self, scenario: &Scenario, attempt: usize, after_failure: bool) -> Verdict {
+        let rerun = format!(
+            "prefect-e2e run {}{}",
+            scenario.name, self.options.rerun_arguments
+        );
         // a namespace of an earlier attempt may still be ending
-        let run = if attempt == 0 { self.run.clone() } else { format!("{}-{attempt}", self.run) };
+        let run = if attempt == 0 {
+            self.run.clone()
+        } else {
+            format!("{}-{attempt}", self.run)
+        };
         let proving = Proving {
             scenario: scenario.clone(),
             options: self.prove.clone(),
@@ -220,6 +252,7 @@ impl Batch {
             run,
             steps: Steps::new(self.events.clone(), &scenario.name, rerun),
             stop: self.stop.clone(),
+            after_failure,
         };
         let ended = proving.prove().await;
         if ended.unusable {
@@ -237,7 +270,12 @@ impl Batch {
 
     async fn end(self, begin: Instant) -> Result<(), TargetError> {
         if let Some(seconds) = self.target.cpu_seconds().await {
-            self.events.publish(None, Happening::Note { message: cpu_note(seconds, begin) });
+            self.events.publish(
+                None,
+                Happening::Note {
+                    message: cpu_note(seconds, begin),
+                },
+            );
         }
         match Arc::into_inner(self.target) {
             Some(target) => target.tear_down().await,
@@ -272,11 +310,17 @@ mod tests {
         let mut scenarios = vec![
             scenario("refused", "description: x\nexpect: {refused: {because: y}}\n"),
             scenario("one-boot", "description: x\n"),
-            scenario("two-boots", "description: x\nproves: [{dataSurvives: {deleting: [server]}}]\n"),
+            scenario(
+                "two-boots",
+                "description: x\nproves: [{dataSurvives: {deleting: [server]}}]\n",
+            ),
         ];
         longest_first(&mut scenarios, &BTreeMap::new());
         assert_eq!(names_of(scenarios.iter()), ["two-boots", "one-boot", "refused"]);
-        longest_first(&mut scenarios, &BTreeMap::from([("refused".to_owned(), Duration::from_secs(90))]));
+        longest_first(
+            &mut scenarios,
+            &BTreeMap::from([("refused".to_owned(), Duration::from_secs(90))]),
+        );
         assert_eq!(names_of(scenarios.iter()), ["refused", "two-boots", "one-boot"]);
     }
 }

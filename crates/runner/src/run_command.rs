@@ -151,13 +151,20 @@ impl RunCommand {
     }
 
     fn options(&self, history: &History, scenarios: &[Scenario]) -> miette::Result<RunOptions> {
-        let jobs = if self.namespace.is_some() { 1 } else { self.jobs.unwrap_or_else(run::default_jobs) };
+        let jobs = if self.namespace.is_some() {
+            1
+        } else {
+            self.jobs.unwrap_or_else(run::default_jobs)
+        };
         Ok(RunOptions {
             jobs,
             prove: ProveOptions {
                 patience: Duration::from_secs(self.timeout),
                 keep: self.keep,
-                chart: self.chart.clone().map(|reference| Chart { reference, version: self.chart_version.clone() }),
+                chart: self.chart.clone().map(|reference| Chart {
+                    reference,
+                    version: self.chart_version.clone(),
+                }),
                 patches: read_patches(&self.patch)?,
                 images: self.image.clone(),
                 namespace: self.namespace.clone(),
@@ -176,9 +183,14 @@ impl RunCommand {
     /// The arguments that make a rerun like this run.
     fn rerun_arguments(&self) -> String {
         let mut words = Vec::new();
-        if self.target == TargetKind::Kubeconfig {
-            words.push("--target kubeconfig".to_owned());
+        if self.target != TargetKind::Auto {
+            words.extend(
+                self.target
+                    .to_possible_value()
+                    .map(|target| format!("--target {}", target.get_name())),
+            );
         }
+        words.extend(self.scenarios.rerun_argument());
         if let Some(context) = &self.context {
             words.push(format!("--context {context}"));
         }
@@ -188,7 +200,11 @@ impl RunCommand {
         if let Some(version) = &self.chart_version {
             words.push(format!("--chart-version {version}"));
         }
-        words.extend(self.patch.iter().map(|path| format!("--patch {}", path.display())));
+        words.extend(
+            self.patch
+                .iter()
+                .map(|path| format!("--patch {}", path.display())),
+        );
         words.iter().map(|word| format!(" {word}")).collect()
     }
 
@@ -198,8 +214,15 @@ impl RunCommand {
             (_, true) => Verbosity::Verbose,
             _ => Verbosity::Normal,
         };
-        let terminal = Terminal::new(TerminalOptions::of_process(verbosity), Box::new(std::io::stdout()));
-        let recorder = if self.shard.is_some() { Recorder::of_shard(history) } else { Recorder::new(history) };
+        let terminal = Terminal::new(
+            TerminalOptions::of_process(verbosity),
+            Box::new(std::io::stdout()),
+        );
+        let recorder = if self.shard.is_some() {
+            Recorder::of_shard(history)
+        } else {
+            Recorder::new(history)
+        };
         let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(terminal), Box::new(recorder)];
         if let Some(path) = &self.junit {
             sinks.push(Box::new(Junit::new(path.clone())));
@@ -210,7 +233,7 @@ impl RunCommand {
         if let Some(directory) = &self.html {
             sinks.push(Box::new(Html::new(directory.clone(), secrets.clone())));
         }
-        if let Some(github) = Github::of_process(std::path::Path::new("scenarios")) {
+        if let Some(github) = Github::of_process(&self.scenarios.shown_directory()) {
             sinks.push(Box::new(github));
         }
         sinks
@@ -218,7 +241,9 @@ impl RunCommand {
 
     async fn connect(&self, events: &Events) -> Result<Box<dyn Target>, TargetError> {
         Ok(match self.target {
-            TargetKind::Auto => Box::new(Embedded::start(events, "because no kind cluster prefect-e2e is up").await?),
+            TargetKind::Auto => {
+                Box::new(Embedded::start(events, "because no kind cluster prefect-e2e is up").await?)
+            }
             TargetKind::Embedded => Box::new(Embedded::start(events, "as asked for").await?),
             TargetKind::Kubeconfig => Box::new(Remote::connect(self.context.as_deref()).await?),
         })

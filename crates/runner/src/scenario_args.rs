@@ -49,7 +49,10 @@ impl ScenarioArgs {
             return Ok(directory.clone());
         }
         let here = std::env::current_dir().into_diagnostic()?;
-        let found = here.ancestors().map(|above| above.join("scenarios")).find(|directory| directory.is_dir());
+        let found = here
+            .ancestors()
+            .map(|above| above.join("scenarios"))
+            .find(|directory| directory.is_dir());
         found.ok_or_else(|| {
             miette::miette!(
                 help = "name it with --scenarios DIR or PREFECT_E2E_SCENARIOS",
@@ -57,6 +60,25 @@ impl ScenarioArgs {
                 here.display()
             )
         })
+    }
+}
+
+impl ScenarioArgs {
+    /// The argument that makes a rerun look in the same directory.
+    pub(crate) fn rerun_argument(&self) -> Option<String> {
+        self.scenarios
+            .as_ref()
+            .map(|directory| format!("--scenarios {}", directory.display()))
+    }
+
+    /// The directory as seen from the working directory, for annotations.
+    pub(crate) fn shown_directory(&self) -> PathBuf {
+        let directory = self.directory().unwrap_or_else(|_| "scenarios".into());
+        let here = std::env::current_dir().unwrap_or_default();
+        directory
+            .strip_prefix(&here)
+            .map(Path::to_owned)
+            .unwrap_or(directory)
     }
 }
 

@@ -28,6 +28,9 @@ impl SchemaCommand {
             Described::Values => values_schema().clone(),
             Described::Scenario => json_schema(),
         };
-        print(&format!("{}\n", serde_json::to_string_pretty(&schema).into_diagnostic()?))
+        print(&format!(
+            "{}\n",
+            serde_json::to_string_pretty(&schema).into_diagnostic()?
+        ))
     }
 }

@@ -30,7 +30,11 @@ struct Longest(String);
 
 impl Ord for Longest {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        other.0.len().cmp(&self.0.len()).then_with(|| self.0.cmp(&other.0))
+        other
+            .0
+            .len()
+            .cmp(&self.0.len())
+            .then_with(|| self.0.cmp(&other.0))
     }
 }
 
@@ -46,7 +50,8 @@ impl Secrets {
         if secret.trim().len() < SHORTEST {
             return;
         }
-        let in_url = percent_encoding::utf8_percent_encode(secret, percent_encoding::NON_ALPHANUMERIC).to_string();
+        let in_url =
+            percent_encoding::utf8_percent_encode(secret, percent_encoding::NON_ALPHANUMERIC).to_string();
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         known.extend([secret.to_owned(), STANDARD.encode(secret), in_url].map(Longest));
     }
@@ -64,7 +69,11 @@ impl Secrets {
     pub fn hide(&self, text: &str) -> String {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         known.iter().fold(text.to_owned(), |text, secret| {
-            if text.contains(&secret.0) { text.replace(&secret.0, MASK) } else { text }
+            if text.contains(&secret.0) {
+                text.replace(&secret.0, MASK)
+            } else {
+                text
+            }
         })
     }
 
@@ -80,7 +89,9 @@ impl Secrets {
             Value::String(text) => *text = self.hide(text),
             Value::Array(items) => items.iter_mut().for_each(|item| self.hide_texts(item)),
             Value::Object(map) => {
-                let texts = map.iter_mut().filter(|(key, _)| !NOT_TEXTS.contains(&key.as_str()));
+                let texts = map
+                    .iter_mut()
+                    .filter(|(key, _)| !NOT_TEXTS.contains(&key.as_str()));
                 texts.for_each(|(_, item)| self.hide_texts(item));
             }
             _ => {}

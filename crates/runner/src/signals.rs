@@ -12,8 +12,15 @@ pub(crate) struct StopSignals {
 impl StopSignals {
     /// From now on neither signal ends the process by itself.
     pub(crate) fn listen() -> miette::Result<Self> {
-        let listen = |kind| signal(kind).into_diagnostic().wrap_err("cannot listen to signals");
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+        let listen = |kind| {
+            signal(kind)
+                .into_diagnostic()
+                .wrap_err("cannot listen to signals")
+        };
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
     }
 
     /// Returns when one of them comes.

@@ -9,6 +9,8 @@ pub(crate) fn print(text: &str) -> miette::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        outcome => outcome.into_diagnostic().wrap_err("cannot write to standard output"),
+        outcome => outcome
+            .into_diagnostic()
+            .wrap_err("cannot write to standard output"),
     }
 }

@@ -32,7 +32,11 @@ pub(crate) struct StepFailed {
 impl Steps {
     /// Steps of `scenario`, which the command `rerun` runs again.
     pub(crate) fn new(events: Events, scenario: &str, rerun: String) -> Self {
-        Self { events, scenario: scenario.to_owned(), rerun }
+        Self {
+            events,
+            scenario: scenario.to_owned(),
+            rerun,
+        }
     }
 
     pub(crate) fn events(&self) -> &Events {
@@ -64,7 +68,11 @@ impl Steps {
     }
 
     /// Runs a check.
-    pub(crate) async fn check<F>(&self, step: &str, work: impl FnOnce(Progress) -> F) -> Result<(), StepFailed>
+    pub(crate) async fn check<F>(
+        &self,
+        step: &str,
+        work: impl FnOnce(Progress) -> F,
+    ) -> Result<(), StepFailed>
     where
         F: Future<Output = Seen>,
     {
@@ -79,28 +87,46 @@ impl Steps {
     }
 
     fn progress(&self, step: &str) -> Progress {
-        Progress { events: self.events.clone(), scenario: self.scenario.clone(), step: step.to_owned() }
+        Progress {
+            events: self.events.clone(),
+            scenario: self.scenario.clone(),
+            step: step.to_owned(),
+        }
     }
 
     fn begin(&self, step: &str) -> Instant {
-        self.publish(Happening::StepStarted { step: step.to_owned() });
+        self.publish(Happening::StepStarted {
+            step: step.to_owned(),
+        });
         Instant::now()
     }
 
     fn end(&self, step: &str, outcome: Outcome, begin: Instant) {
-        self.publish(Happening::StepEnded { step: step.to_owned(), outcome, took: begin.elapsed() });
+        self.publish(Happening::StepEnded {
+            step: step.to_owned(),
+            outcome,
+            took: begin.elapsed(),
+        });
     }
 
     fn failed<T>(&self, broken: Broken) -> (Outcome, Result<T, StepFailed>) {
-        let failed = StepFailed { of_the_environment: broken.is_of_the_environment() };
-        (Outcome::Failed(Box::new(broken.into_failure(self.rerun.clone()))), Err(failed))
+        let failed = StepFailed {
+            of_the_environment: broken.is_of_the_environment(),
+        };
+        (
+            Outcome::Failed(Box::new(broken.into_failure(self.rerun.clone()))),
+            Err(failed),
+        )
     }
 }
 
 impl Progress {
     /// Says what is seen, in a line.
     pub(crate) fn say(&self, message: impl Into<String>) {
-        let what = Happening::StepProgress { step: self.step.clone(), message: message.into() };
+        let what = Happening::StepProgress {
+            step: self.step.clone(),
+            message: message.into(),
+        };
         self.events.publish(Some(&self.scenario), what);
     }
 }

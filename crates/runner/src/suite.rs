@@ -58,7 +58,11 @@ impl Suite {
     pub async fn start() -> Result<Self, TargetError> {
         let events = Events::new(Vec::new(), Secrets::default());
         let target: Box<dyn Target> = Box::new(Embedded::start(&events, "for tests").await?);
-        Ok(Self { target: Arc::new(target), run: run_id(), proven: AtomicUsize::new(0) })
+        Ok(Self {
+            target: Arc::new(target),
+            run: run_id(),
+            proven: AtomicUsize::new(0),
+        })
     }
 
     /// Proves a scenario.
@@ -72,12 +76,21 @@ impl Suite {
             target: self.target.clone(),
             kube_version: KubeVersion::default(),
             run: format!("{}-{number}", self.run),
-            steps: Steps::new(events, &scenario.name, format!("prefect-e2e run {}", scenario.name)),
+            steps: Steps::new(
+                events,
+                &scenario.name,
+                format!("prefect-e2e run {}", scenario.name),
+            ),
             stop: CancellationToken::new(),
+            after_failure: false,
         };
         let ended = proving.prove().await;
         let steps = std::mem::take(&mut *recorder.0.lock().unwrap_or_else(PoisonError::into_inner));
-        Proven { verdict: ended.verdict, unusable: ended.unusable, steps }
+        Proven {
+            verdict: ended.verdict,
+            unusable: ended.unusable,
+            steps,
+        }
     }
 }
 

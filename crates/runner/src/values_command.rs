@@ -15,6 +15,10 @@ pub(crate) struct ValuesCommand {
 
 impl ValuesCommand {
     pub(crate) fn run(self) -> miette::Result<()> {
-        print(&if self.markdown { values_markdown() } else { values_yaml() })
+        print(&if self.markdown {
+            values_markdown()
+        } else {
+            values_yaml()
+        })
     }
 }

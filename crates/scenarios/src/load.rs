@@ -38,7 +38,9 @@ pub enum ScenarioError {
         source: Box<ValuesError>,
     },
     /// A file's name is not a scenario's.
-    #[error("{name:?} is no name for a scenario: it becomes part of a namespace's, so it is made of a-z, 0-9 and -")]
+    #[error(
+        "{name:?} is no name for a scenario: it becomes part of a namespace's, so it is made of a-z, 0-9 and -"
+    )]
     Name {
         /// The file's name without its ending.
         name: String,
@@ -64,7 +66,10 @@ impl Matrix {
     /// # Errors
     /// When the directory or one of the files cannot be read or is wrong.
     pub fn load(directory: &Path) -> Result<Self, ScenarioError> {
-        let failed = |source| ScenarioError::Read { path: directory.to_owned(), source };
+        let failed = |source| ScenarioError::Read {
+            path: directory.to_owned(),
+            source,
+        };
         let mut paths = Vec::new();
         for entry in fs::read_dir(directory).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
@@ -73,7 +78,9 @@ impl Matrix {
             }
         }
         if paths.is_empty() {
-            return Err(ScenarioError::Empty { directory: directory.to_owned() });
+            return Err(ScenarioError::Empty {
+                directory: directory.to_owned(),
+            });
         }
         paths.sort();
         let scenarios = paths.iter().map(|path| load(path)).collect::<Result<_, _>>()?;
@@ -86,7 +93,10 @@ impl Matrix {
 /// # Errors
 /// When it cannot be read, is not a scenario, or its values are not the chart's.
 pub fn load(path: &Path) -> Result<Scenario, ScenarioError> {
-    let text = fs::read_to_string(path).map_err(|source| ScenarioError::Read { path: path.to_owned(), source })?;
+    let text = fs::read_to_string(path).map_err(|source| ScenarioError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     parse(&name, &path.display().to_string(), &text)
 }
@@ -98,14 +108,26 @@ pub fn load(path: &Path) -> Result<Scenario, ScenarioError> {
 pub fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, ScenarioError> {
     let is_label = |name: &str| {
         let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        !name.is_empty() && name.len() <= 40 && name.bytes().all(inner) && !name.starts_with('-') && !name.ends_with('-')
+        !name.is_empty()
+            && name.len() <= 40
+            && name.bytes().all(inner)
+            && !name.starts_with('-')
+            && !name.ends_with('-')
     };
     if !is_label(name) {
-        return Err(ScenarioError::Name { name: name.to_owned() });
+        return Err(ScenarioError::Name {
+            name: name.to_owned(),
+        });
     }
-    let format = |message: String| ScenarioError::Format { origin: origin.to_owned(), message };
+    let format = |message: String| ScenarioError::Format {
+        origin: origin.to_owned(),
+        message,
+    };
     let file: ScenarioFile = serde_saphyr::from_str(text).map_err(|error| format(error.to_string()))?;
-    let scenario = Scenario { name: name.to_owned(), file };
+    let scenario = Scenario {
+        name: name.to_owned(),
+        file,
+    };
     check(&scenario).map_err(format)?;
     check_values(&scenario, origin)?;
     Ok(scenario)
@@ -126,7 +148,9 @@ fn check(scenario: &Scenario) -> Result<(), String> {
                 return Err("`proves: databaseTls` needs `requires.externalPostgres`".into());
             }
             Proof::DataSurvives(survival) if survival.deleting.is_empty() => {
-                return Err("`dataSurvives.deleting` names nothing: server, backgroundServices, database".into());
+                return Err(
+                    "`dataSurvives.deleting` names nothing: server, backgroundServices, database".into(),
+                );
             }
             _ => {}
         }
@@ -136,15 +160,24 @@ fn check(scenario: &Scenario) -> Result<(), String> {
 
 /// Checks keys and types of the values, unless placeholders still hide them.
 fn check_values(scenario: &Scenario, origin: &str) -> Result<(), ScenarioError> {
-    let wrong = |source| ScenarioError::Values { origin: origin.to_owned(), source: Box::new(source) };
-    if matches!(scenario.file.expect, Expectation::Refused(_)) || scenario.file.requires.external_postgres.is_some() {
+    let wrong = |source| ScenarioError::Values {
+        origin: origin.to_owned(),
+        source: Box::new(source),
+    };
+    if matches!(scenario.file.expect, Expectation::Refused(_))
+        || scenario.file.requires.external_postgres.is_some()
+    {
         return Ok(());
     }
     let mut layers = Layers::default();
-    layers.value("values", scenario.file.values.clone().into()).map_err(wrong)?;
+    layers
+        .value("values", scenario.file.values.clone().into())
+        .map_err(wrong)?;
     layers.values().map_err(wrong)?;
     for upgrade in &scenario.file.upgrades {
-        layers.value("upgrades.values", upgrade.values.clone().into()).map_err(wrong)?;
+        layers
+            .value("upgrades.values", upgrade.values.clone().into())
+            .map_err(wrong)?;
         layers.values().map_err(wrong)?;
     }
     Ok(())
@@ -189,13 +222,20 @@ mod tests {
     #[case("a.b")]
     #[case("")]
     fn names_must_fit_a_namespace(#[case] name: &str) {
-        assert!(matches!(parse(name, "f", "description: x\n"), Err(ScenarioError::Name { .. })));
+        assert!(matches!(
+            parse(name, "f", "description: x\n"),
+            Err(ScenarioError::Name { .. })
+        ));
     }
 
     #[test]
     fn a_directory_without_scenarios_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let error = Matrix::load(directory.path()).unwrap_err();
-        assert!(error.to_string().contains(&directory.path().display().to_string()));
+        assert!(
+            error
+                .to_string()
+                .contains(&directory.path().display().to_string())
+        );
     }
 }

@@ -41,7 +41,9 @@ impl Placeholders {
         let mut filled = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
-            let Some((name, after)) = after.split_once('}') else { break };
+            let Some((name, after)) = after.split_once('}') else {
+                break;
+            };
             filled.push_str(before);
             filled.push_str(self.value(name)?);
             rest = after;
@@ -56,7 +58,10 @@ impl Placeholders {
     /// # Errors
     /// When a name is not known.
     pub fn fill_values(&self, values: &Map<String, Value>) -> Result<Map<String, Value>, UnknownPlaceholder> {
-        values.iter().map(|(key, value)| Ok((key.clone(), self.fill_value(value)?))).collect()
+        values
+            .iter()
+            .map(|(key, value)| Ok((key.clone(), self.fill_value(value)?)))
+            .collect()
     }
 
     fn fill_value(&self, value: &Value) -> Result<Value, UnknownPlaceholder> {
@@ -76,10 +81,13 @@ impl Placeholders {
     }
 
     fn value(&self, name: &str) -> Result<&str, UnknownPlaceholder> {
-        self.0.get(name).map(String::as_str).ok_or_else(|| UnknownPlaceholder {
-            name: name.to_owned(),
-            known: self.0.keys().map(|known| format!("${{{known}}}")).collect(),
-        })
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .ok_or_else(|| UnknownPlaceholder {
+                name: name.to_owned(),
+                known: self.0.keys().map(|known| format!("${{{known}}}")).collect(),
+            })
     }
 }
 
@@ -107,7 +115,8 @@ mod tests {
 
     #[test]
     fn a_placeholder_alone_keeps_the_type_of_a_port() {
-        let Value::Object(values) = json!({"secret": {"port": "${postgres.port}", "url": ["h:${postgres.port}"]}})
+        let Value::Object(values) =
+            json!({"secret": {"port": "${postgres.port}", "url": ["h:${postgres.port}"]}})
         else {
             unreachable!()
         };
@@ -118,7 +127,8 @@ mod tests {
     #[test]
     fn an_unknown_name_tells_the_known_ones() {
         let error = known().fill("${postgres.hots}").unwrap_err();
-        let expected = "`${postgres.hots}` stands for nothing here; known are ${postgres.host}, ${postgres.port}";
+        let expected =
+            "`${postgres.hots}` stands for nothing here; known are ${postgres.host}, ${postgres.port}";
         assert_eq!(error.to_string(), expected);
     }
 }

@@ -20,7 +20,16 @@ mod tests {
     fn the_schema_names_what_a_file_may_hold() {
         let schema = json_schema();
         let properties = schema["properties"].as_object().unwrap();
-        for key in ["description", "values", "requires", "expect", "proves", "upgrades", "labels", "release"] {
+        for key in [
+            "description",
+            "values",
+            "requires",
+            "expect",
+            "proves",
+            "upgrades",
+            "labels",
+            "release",
+        ] {
             assert!(properties.contains_key(key), "{key}");
         }
         assert_eq!(schema["additionalProperties"], false);

@@ -52,27 +52,51 @@ impl Selection {
     /// When a name, pattern or label fits no scenario, or all of them together none.
     pub fn choose(&self, matrix: &Matrix) -> Result<Vec<Scenario>, SelectionError> {
         for pattern in self.patterns.iter().chain(&self.exclude) {
-            if !matrix.scenarios.iter().any(|scenario| fits(pattern, &scenario.name)) {
-                return Err(SelectionError::Unknown { name: pattern.clone(), nearest: nearest(pattern, matrix) });
+            if !matrix
+                .scenarios
+                .iter()
+                .any(|scenario| fits(pattern, &scenario.name))
+            {
+                return Err(SelectionError::Unknown {
+                    name: pattern.clone(),
+                    nearest: nearest(pattern, matrix),
+                });
             }
         }
         for label in &self.labels {
-            if !matrix.scenarios.iter().any(|scenario| scenario.file.labels.contains(label)) {
-                let all: std::collections::BTreeSet<_> =
-                    matrix.scenarios.iter().flat_map(|scenario| scenario.file.labels.clone()).collect();
-                return Err(SelectionError::UnknownLabel { label: label.clone(), known: all.into_iter().collect() });
+            if !matrix
+                .scenarios
+                .iter()
+                .any(|scenario| scenario.file.labels.contains(label))
+            {
+                let all: std::collections::BTreeSet<_> = matrix
+                    .scenarios
+                    .iter()
+                    .flat_map(|scenario| scenario.file.labels.clone())
+                    .collect();
+                return Err(SelectionError::UnknownLabel {
+                    label: label.clone(),
+                    known: all.into_iter().collect(),
+                });
             }
         }
         let chosen = matrix.scenarios.iter().filter(|scenario| self.takes(scenario));
         let chosen: Vec<_> = chosen.cloned().collect();
-        if chosen.is_empty() { Err(SelectionError::Nothing) } else { Ok(chosen) }
+        if chosen.is_empty() {
+            Err(SelectionError::Nothing)
+        } else {
+            Ok(chosen)
+        }
     }
 
     fn takes(&self, scenario: &Scenario) -> bool {
         let named = |patterns: &[String]| patterns.iter().any(|pattern| fits(pattern, &scenario.name));
         (self.patterns.is_empty() || named(&self.patterns))
             && !named(&self.exclude)
-            && self.labels.iter().all(|label| scenario.file.labels.contains(label))
+            && self
+                .labels
+                .iter()
+                .all(|label| scenario.file.labels.contains(label))
     }
 }
 
@@ -80,16 +104,23 @@ impl Selection {
 fn fits(pattern: &str, name: &str) -> bool {
     match pattern.chars().next() {
         None => name.is_empty(),
-        Some('*') => (0..=name.len()).filter(|at| name.is_char_boundary(*at)).any(|at| fits(&pattern[1..], &name[at..])),
+        Some('*') => (0..=name.len())
+            .filter(|at| name.is_char_boundary(*at))
+            .any(|at| fits(&pattern[1..], &name[at..])),
         Some(wanted) => name.chars().next().is_some_and(|found| {
-            (wanted == '?' || wanted == found) && fits(&pattern[wanted.len_utf8()..], &name[found.len_utf8()..])
+            (wanted == '?' || wanted == found)
+                && fits(&pattern[wanted.len_utf8()..], &name[found.len_utf8()..])
         }),
     }
 }
 
 fn nearest(name: &str, matrix: &Matrix) -> Vec<String> {
     let distance = |known: &str| strsim::damerau_levenshtein(name, known);
-    let mut near: Vec<_> = matrix.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
+    let mut near: Vec<_> = matrix
+        .scenarios
+        .iter()
+        .map(|scenario| scenario.name.as_str())
+        .collect();
     near.retain(|known| distance(known) <= 1 + name.len() / 3 || known.starts_with(name));
     near.sort_by_key(|known| distance(known));
     near.into_iter().take(3).map(str::to_owned).collect()
@@ -105,7 +136,10 @@ mod tests {
     fn matrix() -> Matrix {
         let scenario = |name: &str, label: &str| Scenario {
             name: name.into(),
-            file: ScenarioFile { labels: [label.to_owned()].into(), ..ScenarioFile::default() },
+            file: ScenarioFile {
+                labels: [label.to_owned()].into(),
+                ..ScenarioFile::default()
+            },
         };
         let scenarios = vec![
             scenario("basic-auth", "auth"),
@@ -118,9 +152,16 @@ mod tests {
 
     fn choose(patterns: &[&str], labels: &[&str], exclude: &[&str]) -> Result<Vec<String>, SelectionError> {
         let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-        let selection =
-            Selection { patterns: owned(patterns), labels: owned(labels), exclude: owned(exclude) };
-        Ok(selection.choose(&matrix())?.into_iter().map(|scenario| scenario.name).collect())
+        let selection = Selection {
+            patterns: owned(patterns),
+            labels: owned(labels),
+            exclude: owned(exclude),
+        };
+        Ok(selection
+            .choose(&matrix())?
+            .into_iter()
+            .map(|scenario| scenario.name)
+            .collect())
     }
 
     #[rstest]

@@ -223,10 +223,7 @@ fn remove(object: &mut Value, path: &[String]) {
         (Value::Object(map), Some(("f", key))) if !way.last().is_some_and(|item| has_key(item, key)) => {
             map.shift_remove(key);
         }
-        (Value::Array(items), Some(("v", text))) => {
-            let removed: Option<Value> = serde_json::from_str(text).ok();
-            items.retain(|item| Some(item) != removed.as_ref());
-        }
+        (Value::Array(items), Some(("v", text))) => items.retain(|item| is_not_written(item, text)),
         (Value::Array(items), Some(("k", keys))) => {
             let keys = parse_keys(keys);
             items.retain(|item| !has_keys(item, &keys));
@@ -259,6 +256,12 @@ fn step_into<'a>(value: &'a mut Value, step: &str) -> Option<&'a mut Value> {
 
 fn has_keys(item: &Value, keys: &Map<String, Value>) -> bool {
     keys.iter().all(|(key, value)| key_value(item, key) == *value)
+}
+
+/// Whether `item` is written otherwise than `text`, as JSON.
+fn is_not_written(item: &Value, text: &str) -> bool {
+    let written = item.to_string();
+    written != text
 }
 
 #[cfg(test)]

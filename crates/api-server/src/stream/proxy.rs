@@ -113,10 +113,7 @@ fn service_endpoint(state: &Shared, namespace: &str, target: &Target) -> ApiResu
             .ok_or_else(none)?,
         Some(wanted) => ports
             .iter()
-            .find(|port| {
-                port["name"] == wanted.as_str()
-                    || wanted.parse::<u16>().is_ok_and(|number| port["port"] == number)
-            })
+            .find(|port| port["name"] == wanted.as_str() || port["port"].as_u64() == wanted.parse().ok())
             .ok_or_else(|| {
                 ApiError::unavailable(format!(
                     "no service port {wanted:?} found for service {:?}",

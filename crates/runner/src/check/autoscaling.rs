@@ -9,7 +9,9 @@ use crate::{deploy::reference, deployment::Deployment};
 pub(crate) async fn configured(deployment: &Deployment) -> Seen {
     let autoscaler = deployment.any("HorizontalPodAutoscaler");
     let Some(autoscaler) = autoscaler else {
-        return Err(Broken::new("server.autoscaling.enabled renders no HorizontalPodAutoscaler"));
+        return Err(Broken::new(
+            "server.autoscaling.enabled renders no HorizontalPodAutoscaler",
+        ));
     };
     let spec = &autoscaler.json()["spec"];
     let server = deployment.workload(Component::Server)?;
@@ -27,5 +29,10 @@ pub(crate) async fn configured(deployment: &Deployment) -> Seen {
                 .expected(value.to_string(), spec[key].to_string()));
         }
     }
-    Ok(Verdict::Holds(format!("{} between {} and {}", reference(server), spec["minReplicas"], spec["maxReplicas"])))
+    Ok(Verdict::Holds(format!(
+        "{} between {} and {}",
+        reference(server),
+        spec["minReplicas"],
+        spec["maxReplicas"]
+    )))
 }

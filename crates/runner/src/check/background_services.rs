@@ -27,7 +27,12 @@ const QUIET: Duration = Duration::from_secs(8);
 /// appear again when it is back.
 pub(crate) async fn schedule(deployment: &Deployment, patience: Duration, progress: &Progress) -> Seen {
     let server = deployment.container(Component::Server)?;
-    if !server["args"].as_array().into_iter().flatten().any(|argument| argument == "--no-services") {
+    if !server["args"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|argument| argument == "--no-services")
+    {
         return Err(Broken::new("the web server runs background services too")
             .object(reference(deployment.workload(Component::Server)?))
             .expected("--no-services among its arguments", server["args"].to_string()));
@@ -43,14 +48,21 @@ pub(crate) async fn schedule(deployment: &Deployment, patience: Duration, progre
     tokio::time::sleep(QUIET).await;
     let unwanted = prefect.count_runs(&second).await?;
     if unwanted > 0 {
-        return Err(Broken::new("runs are scheduled although the second Deployment is scaled to 0")
-            .expected("no run", format!("{unwanted} runs")));
+        return Err(
+            Broken::new("runs are scheduled although the second Deployment is scaled to 0")
+                .expected("no run", format!("{unwanted} runs")),
+        );
     }
-    expect_ok("GET /api/health while the second Deployment is scaled to 0", &prefect.http.get("/api/health").await?)?;
+    expect_ok(
+        "GET /api/health while the second Deployment is scaled to 0",
+        &prefect.http.get("/api/health").await?,
+    )?;
 
     scale(deployment, 1, patience).await?;
     wait_for_runs(deployment, &prefect, &second, patience, progress).await?;
-    Ok(Verdict::Holds("runs are scheduled by the second Deployment alone".into()))
+    Ok(Verdict::Holds(
+        "runs are scheduled by the second Deployment alone".into(),
+    ))
 }
 
 async fn wait_for_runs(
@@ -69,20 +81,25 @@ async fn wait_for_runs(
         progress.say("no run is scheduled yet");
         let diagnosis = Diagnosis::of(&deployment.place).await;
         if let Some(cause) = diagnosis.hopeless().or_else(|| diagnosis.crash_loop(3)) {
-            return Err(Broken::new(cause.message).object(cause.object).details(diagnosis.details()));
+            return Err(Broken::new(cause.message)
+                .object(cause.object)
+                .details(diagnosis.details()));
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     let diagnosis = Diagnosis::of(&deployment.place).await;
-    Err(Broken::new("no run of a scheduled deployment appears: the background services do not schedule")
-        .object(reference(deployment.workload(Component::BackgroundServices)?))
-        .expected("runs", format!("none within {} s", patience.as_secs()))
-        .details(diagnosis.details()))
+    Err(
+        Broken::new("no run of a scheduled deployment appears: the background services do not schedule")
+            .object(reference(deployment.workload(Component::BackgroundServices)?))
+            .expected("runs", format!("none within {} s", patience.as_secs()))
+            .details(diagnosis.details()),
+    )
 }
 
 async fn scale(deployment: &Deployment, replicas: u32, patience: Duration) -> Result<(), Broken> {
     let name = deployment.workload(Component::BackgroundServices)?.name();
-    let api: Api<DeploymentObject> = Api::namespaced(deployment.place.client.clone(), &deployment.place.namespace);
+    let api: Api<DeploymentObject> =
+        Api::namespaced(deployment.place.client.clone(), &deployment.place.namespace);
     let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
     api.patch_scale(name, &PatchParams::default(), &patch)
         .await
@@ -90,7 +107,9 @@ async fn scale(deployment: &Deployment, replicas: u32, patience: Duration) -> Re
     let begin = Instant::now();
     while deployment.pods(Component::BackgroundServices).await?.len() != replicas as usize {
         if begin.elapsed() > patience {
-            return Err(Broken::new(format!("deployment/{name} does not scale to {replicas}")));
+            return Err(Broken::new(format!(
+                "deployment/{name} does not scale to {replicas}"
+            )));
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

@@ -16,8 +16,20 @@ pub(crate) async fn enforced(deployment: &Deployment, credentials: &str) -> Seen
         ("with a wrong user", prefect.http.with(Some(("nobody", password)))),
     ];
     for (how, http) in &refused {
-        expect(http.post("/api/flows/count", &serde_json::json!({})).await?.status, 401, how, "the API")?;
-        expect(http.get("/api/admin/version").await?.status, 401, how, "the API's version")?;
+        expect(
+            http.post("/api/flows/count", &serde_json::json!({}))
+                .await?
+                .status,
+            401,
+            how,
+            "the API",
+        )?;
+        expect(
+            http.get("/api/admin/version").await?.status,
+            401,
+            how,
+            "the API's version",
+        )?;
     }
     let right = prefect.http.with(Some((user, password)));
     let answer = right.post("/api/flows/count", &serde_json::json!({})).await?;
@@ -26,7 +38,9 @@ pub(crate) async fn enforced(deployment: &Deployment, credentials: &str) -> Seen
         expect(open.get(path).await?.status, 200, "without credentials", path)?;
     }
     login_of_ui(deployment, &open).await?;
-    Ok(Verdict::Holds("401 without and with wrong credentials, 200 with the right ones".into()))
+    Ok(Verdict::Holds(
+        "401 without and with wrong credentials, 200 with the right ones".into(),
+    ))
 }
 
 /// The UI's page is open, and its settings make it show a login form.
@@ -38,12 +52,14 @@ async fn login_of_ui(deployment: &Deployment, open: &Http) -> Result<(), Broken>
     if settings["auth"] == "BASIC" {
         return Ok(());
     }
-    Err(Broken::new("the UI does not ask for a login").expected(r#"auth "BASIC""#, settings["auth"].to_string()))
+    Err(Broken::new("the UI does not ask for a login")
+        .expected(r#"auth "BASIC""#, settings["auth"].to_string()))
 }
 
 fn expect(status: u16, wanted: u16, how: &str, what: &str) -> Result<(), Broken> {
     if status == wanted {
         return Ok(());
     }
-    Err(Broken::new(format!("{what} answers {status} {how}")).expected(wanted.to_string(), status.to_string()))
+    Err(Broken::new(format!("{what} answers {status} {how}"))
+        .expected(wanted.to_string(), status.to_string()))
 }

@@ -26,11 +26,21 @@ const HOPELESS_RESTARTS: i32 = 3;
 /// Asks `/api/health` through the Service.
 pub(crate) async fn ask(deployment: &Deployment, path: &str) -> Result<Answer, Broken> {
     let service = deployment.service()?;
-    through_service(&deployment.place, service.name(), deployment.service_port()?, path).await
+    through_service(
+        &deployment.place,
+        service.name(),
+        deployment.service_port()?,
+        path,
+    )
+    .await
 }
 
 /// Waits until `/api/health` answers 200 through the Service; gives up early where waiting is in vain.
-pub(crate) async fn become_healthy(deployment: &Deployment, patience: Duration, progress: &Progress) -> Result<(), Broken> {
+pub(crate) async fn become_healthy(
+    deployment: &Deployment,
+    patience: Duration,
+    progress: &Progress,
+) -> Result<(), Broken> {
     let begin = Instant::now();
     let mut looked = Instant::now();
     let mut suspicion = Suspicion::default();
@@ -61,7 +71,9 @@ pub(crate) async fn become_healthy(deployment: &Deployment, patience: Duration, 
 }
 
 fn finish(broken: Broken, diagnosis: &Diagnosis, last: &str) -> Broken {
-    broken.expected("200 from /api/health through the Service", last).details(diagnosis.details())
+    broken
+        .expected("200 from /api/health through the Service", last)
+        .details(diagnosis.details())
 }
 
 /// What looks hopeless has to look so twice before it is told.
@@ -72,8 +84,14 @@ struct Suspicion {
 }
 
 impl Suspicion {
-    async fn confirm(&mut self, deployment: &Deployment, diagnosis: &Diagnosis) -> Result<Option<Broken>, Broken> {
-        let hopeless = diagnosis.hopeless().or_else(|| diagnosis.crash_loop(HOPELESS_RESTARTS));
+    async fn confirm(
+        &mut self,
+        deployment: &Deployment,
+        diagnosis: &Diagnosis,
+    ) -> Result<Option<Broken>, Broken> {
+        let hopeless = diagnosis
+            .hopeless()
+            .or_else(|| diagnosis.crash_loop(HOPELESS_RESTARTS));
         if let Some(cause) = hopeless {
             if self.hopeless.as_deref() == Some(&cause.object) {
                 return Ok(Some(Broken::new(cause.message).object(cause.object)));
@@ -85,7 +103,12 @@ impl Suspicion {
         let answers = answers_port_forward(deployment).await;
         let again = std::mem::replace(&mut self.astray, answers);
         // the Service may only have been a moment behind
-        if answers && again && ask(deployment, "/api/health").await.is_ok_and(|answer| answer.status != 200) {
+        if answers
+            && again
+            && ask(deployment, "/api/health")
+                .await
+                .is_ok_and(|answer| answer.status != 200)
+        {
             return Ok(Some(astray(deployment, diagnosis)?));
         }
         Ok(None)
@@ -93,8 +116,14 @@ impl Suspicion {
 }
 
 async fn answers_port_forward(deployment: &Deployment) -> bool {
-    let Ok(prefect) = Prefect::connect(deployment).await else { return false };
-    prefect.http.get("/api/health").await.is_ok_and(|answer| answer.status == 200)
+    let Ok(prefect) = Prefect::connect(deployment).await else {
+        return false;
+    };
+    prefect
+        .http
+        .get("/api/health")
+        .await
+        .is_ok_and(|answer| answer.status == 200)
 }
 
 /// The server answers a port-forward, but not through its Service: says why.
@@ -102,13 +131,21 @@ fn astray(deployment: &Deployment, diagnosis: &Diagnosis) -> Result<Broken, Brok
     let service = deployment.service()?;
     let name = reference(service);
     let port = &service.json()["spec"]["ports"][0];
-    let leads_to = if port["targetPort"].is_null() { &port["port"] } else { &port["targetPort"] };
+    let leads_to = if port["targetPort"].is_null() {
+        &port["port"]
+    } else {
+        &port["targetPort"]
+    };
     let listens = deployment.container_port();
     if let Some(cause) = diagnosis.service_without_pods() {
         return Ok(Broken::new(cause.message).object(cause.object));
     }
-    if leads_to.as_u64().is_some_and(|number| number != u64::from(listens)) {
-        let cause = format!("the Service leads to port {leads_to} of the pod, but the server listens on {listens}");
+    if leads_to
+        .as_u64()
+        .is_some_and(|number| number != u64::from(listens))
+    {
+        let cause =
+            format!("the Service leads to port {leads_to} of the pod, but the server listens on {listens}");
         return Ok(Broken::new(cause).object(name));
     }
     let cause = "the server answers a port-forward but not its Service: it listens on the pod's loopback alone \
@@ -119,7 +156,10 @@ fn astray(deployment: &Deployment, diagnosis: &Diagnosis) -> Result<Broken, Brok
 /// `/api/health`, `/api/ready` and `/api/admin/version` through the Service.
 pub(crate) async fn through_the_service(deployment: &Deployment) -> Seen {
     for path in ["/api/health", "/api/ready"] {
-        expect_ok(&format!("GET {path} through the Service"), &ask(deployment, path).await?)?;
+        expect_ok(
+            &format!("GET {path} through the Service"),
+            &ask(deployment, path).await?,
+        )?;
     }
     // the API server keeps credentials to itself
     if deployment.credentials.is_some() {
@@ -136,7 +176,10 @@ pub(crate) async fn through_the_service(deployment: &Deployment) -> Seen {
 pub(crate) async fn by_port_forward(deployment: &Deployment) -> Seen {
     let prefect = Prefect::connect(deployment).await?;
     for path in ["/api/health", "/api/ready"] {
-        expect_ok(&format!("GET {path} by port-forward"), &prefect.http.get(path).await?)?;
+        expect_ok(
+            &format!("GET {path} by port-forward"),
+            &prefect.http.get(path).await?,
+        )?;
     }
     let answer = prefect.http.get("/api/admin/version").await?;
     let version = expect_ok("GET /api/admin/version by port-forward", &answer)?.json("the version")?;
@@ -149,11 +192,18 @@ pub(crate) async fn by_port_forward(deployment: &Deployment) -> Seen {
 fn expect_version(deployment: &Deployment, version: &str) -> Result<(), Broken> {
     let tag = deployment.text("/global/prefect/image/prefectTag");
     let release = tag.split("-python").next().unwrap_or_default();
-    let is_exact = release.split('.').count() == 3 && release.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit());
-    let as_promised = if is_exact { version == release } else { version.starts_with("3.") || !tag.starts_with("3-") };
+    let is_exact =
+        release.split('.').count() == 3 && release.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit());
+    let as_promised = if is_exact {
+        version == release
+    } else {
+        version.starts_with("3.") || !tag.starts_with("3-")
+    };
     if as_promised {
         return Ok(());
     }
-    Err(Broken::new(format!("the server is not the release that the tag {tag:?} names"))
-        .expected(if is_exact { release } else { "3.x" }, version))
+    Err(Broken::new(format!(
+        "the server is not the release that the tag {tag:?} names"
+    ))
+    .expected(if is_exact { release } else { "3.x" }, version))
 }

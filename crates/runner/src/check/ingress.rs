@@ -21,9 +21,12 @@ pub(crate) async fn routes(deployment: &Deployment, embedded: bool) -> Seen {
     api.get(rendered.name())
         .await
         .map_err(|error| Broken::cluster(format!("reading {}", reference(rendered)), &error))?;
-    backend_is_the_service(deployment, rendered.json()).map_err(|broken| broken.object(reference(rendered)))?;
+    backend_is_the_service(deployment, rendered.json())
+        .map_err(|broken| broken.object(reference(rendered)))?;
     let Some(address) = router(deployment, embedded, rendered.name()).await? else {
-        return Ok(Verdict::Skipped("this cluster has no Ingress controller; the object is accepted".into()));
+        return Ok(Verdict::Skipped(
+            "this cluster has no Ingress controller; the object is accepted".into(),
+        ));
     };
     let host = deployment.text("/ingress/host/hostname");
     let path = deployment.text("/ingress/host/path").trim_end_matches('/');
@@ -32,11 +35,17 @@ pub(crate) async fn routes(deployment: &Deployment, embedded: bool) -> Seen {
     let answer = neighbour.ask(&url, host).await?;
     neighbour.remove().await?;
     match answer {
-        Ok((200, _)) => Ok(Verdict::Holds(format!("http://{host}{path}/api/health reaches the server"))),
-        Ok((status, body)) => Err(Broken::new(format!("the Ingress does not lead to the server: {status}"))
+        Ok((200, _)) => Ok(Verdict::Holds(format!(
+            "http://{host}{path}/api/health reaches the server"
+        ))),
+        Ok((status, body)) => Err(
+            Broken::new(format!("the Ingress does not lead to the server: {status}"))
+                .object(reference(rendered))
+                .expected("200", body),
+        ),
+        Err(reason) => Err(Broken::new("the Ingress does not answer")
             .object(reference(rendered))
-            .expected("200", body)),
-        Err(reason) => Err(Broken::new("the Ingress does not answer").object(reference(rendered)).expected("200", reason)),
+            .expected("200", reason)),
     }
 }
 
@@ -52,7 +61,10 @@ fn backend_is_the_service(deployment: &Deployment, ingress: &Value) -> Result<()
     let backend = &rule["http"]["paths"][0]["backend"]["service"];
     let port = &backend["port"];
     let known = service.json()["spec"]["ports"].as_array();
-    let leads = known.into_iter().flatten().any(|known| known["name"] == port["name"] || known["port"] == port["number"]);
+    let leads = known
+        .into_iter()
+        .flatten()
+        .any(|known| known["name"] == port["name"] || known["port"] == port["number"]);
     if backend["name"] == service.name() && leads {
         return Ok(());
     }
@@ -67,12 +79,22 @@ async fn router(deployment: &Deployment, embedded: bool, name: &str) -> Result<O
     }
     let classes: Api<IngressClass> = Api::all(deployment.place.client.clone());
     // who may not list classes cannot tell whether there is a controller
-    let classes = classes.list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default();
+    let classes = classes
+        .list(&ListParams::default())
+        .await
+        .map(|list| list.items)
+        .unwrap_or_default();
     if classes.is_empty() {
         return Ok(None);
     }
     let api: Api<Ingress> = Api::namespaced(deployment.place.client.clone(), &deployment.place.namespace);
-    let ingress = api.get(name).await.map_err(|error| Broken::cluster("reading the Ingress", &error))?;
-    let entries = ingress.status.and_then(|status| status.load_balancer?.ingress).unwrap_or_default();
+    let ingress = api
+        .get(name)
+        .await
+        .map_err(|error| Broken::cluster("reading the Ingress", &error))?;
+    let entries = ingress
+        .status
+        .and_then(|status| status.load_balancer?.ingress)
+        .unwrap_or_default();
     Ok(entries.into_iter().find_map(|entry| entry.ip.or(entry.hostname)))
 }

@@ -42,7 +42,10 @@ impl Broken {
     #[must_use]
     pub(crate) fn new(cause: impl Into<String>) -> Self {
         Self {
-            failure: Box::new(Failure { cause: cause.into(), ..Failure::default() }),
+            failure: Box::new(Failure {
+                cause: cause.into(),
+                ..Failure::default()
+            }),
             of_the_environment: false,
         }
     }
@@ -100,7 +103,10 @@ impl Broken {
     }
 
     pub(crate) fn into_failure(self, rerun: String) -> Failure {
-        Failure { rerun, ..*self.failure }
+        Failure {
+            rerun,
+            ..*self.failure
+        }
     }
 }
 

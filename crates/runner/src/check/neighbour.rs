@@ -77,7 +77,9 @@ impl<'a> Neighbour<'a> {
         if !matches!(tokio::time::timeout(PATIENCE, ready).await, Ok(Ok(_))) {
             let diagnosis = Diagnosis::of(place).await;
             let cause = format!("the second pod does not run within {} s", PATIENCE.as_secs());
-            return Err(Broken::new(cause).object(format!("pod/{NAME}")).details(diagnosis.details()));
+            return Err(Broken::new(cause)
+                .object(format!("pod/{NAME}"))
+                .details(diagnosis.details()));
         }
         Ok(Self { deployment })
     }
@@ -85,13 +87,24 @@ impl<'a> Neighbour<'a> {
     /// Asks for `url` from the pod, naming `host` in the request's head.
     pub(crate) async fn ask(&self, url: &str, host: &str) -> Result<Result<(u16, String), String>, Broken> {
         let command = ["python", "-I", "-c", ASK, url, host];
-        let Output { stdout, stderr, success } =
-            exec::run(&self.deployment.place, NAME, "neighbour", &command).await?;
+        let Output {
+            stdout,
+            stderr,
+            success,
+        } = exec::run(&self.deployment.place, NAME, "neighbour", &command).await?;
         if !success {
-            return Ok(Err(stderr.trim().lines().last().unwrap_or("no answer").to_owned()));
+            return Ok(Err(stderr
+                .trim()
+                .lines()
+                .last()
+                .unwrap_or("no answer")
+                .to_owned()));
         }
         let (status, body) = stdout.split_once('\n').unwrap_or((&stdout, ""));
-        Ok(Ok((status.trim().parse().unwrap_or_default(), body.trim().to_owned())))
+        Ok(Ok((
+            status.trim().parse().unwrap_or_default(),
+            body.trim().to_owned(),
+        )))
     }
 
     /// Removes the pod, so that it does not count in later checks.
@@ -116,13 +129,19 @@ pub(crate) async fn by_dns(deployment: &Deployment) -> Seen {
         match neighbour.ask(&url, "").await? {
             Ok((200, _)) => {}
             Ok((status, body)) => {
-                return Err(Broken::new(format!("{url} answers a second pod with {status}")).expected("200", body));
+                return Err(
+                    Broken::new(format!("{url} answers a second pod with {status}")).expected("200", body)
+                );
             }
             Err(reason) => {
-                return Err(Broken::new(format!("{url} does not answer a second pod")).expected("200", reason));
+                return Err(
+                    Broken::new(format!("{url} does not answer a second pod")).expected("200", reason)
+                );
             }
         }
     }
     neighbour.remove().await?;
-    Ok(Verdict::Holds(format!("{service}:{port} and {full}:{port} answer a second pod")))
+    Ok(Verdict::Holds(format!(
+        "{service}:{port} and {full}:{port} answer a second pod"
+    )))
 }

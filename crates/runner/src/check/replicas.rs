@@ -6,9 +6,15 @@ use kube::ResourceExt;
 use prefect_e2e_scenarios::Component;
 
 use super::{Broken, Seen, Verdict};
-use crate::{deploy::reference, deployment::Deployment, diagnosis::Diagnosis, port_forward::is_ready, step::Progress};
+use crate::{
+    deploy::reference, deployment::Deployment, diagnosis::Diagnosis, port_forward::is_ready, step::Progress,
+};
 
-const COMPONENTS: [Component; 3] = [Component::Server, Component::BackgroundServices, Component::Database];
+const COMPONENTS: [Component; 3] = [
+    Component::Server,
+    Component::BackgroundServices,
+    Component::Database,
+];
 
 /// Waits until every workload has the pods that it asks for, all ready; `exactly` is what the scenario
 /// says of the server's.
@@ -21,9 +27,17 @@ pub(crate) async fn ready(
     let begin = Instant::now();
     let mut told = Vec::new();
     for component in COMPONENTS {
-        let Ok(workload) = deployment.workload(component) else { continue };
-        let asked = workload.json()["spec"]["replicas"].as_u64().map(|count| usize::try_from(count).unwrap_or(usize::MAX));
-        let wanted = if component == Component::Server { exactly.or(asked) } else { asked };
+        let Ok(workload) = deployment.workload(component) else {
+            continue;
+        };
+        let asked = workload.json()["spec"]["replicas"]
+            .as_u64()
+            .map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        let wanted = if component == Component::Server {
+            exactly.or(asked)
+        } else {
+            asked
+        };
         let name = reference(workload);
         loop {
             let pods = deployment.pods(component).await?;
@@ -45,7 +59,10 @@ pub(crate) async fn ready(
                 };
                 return Err(Broken::new(cause)
                     .object(name)
-                    .expected(format!("{wanted} ready pods"), format!("{ready} ready of {}", names.join(", ")))
+                    .expected(
+                        format!("{wanted} ready pods"),
+                        format!("{ready} ready of {}", names.join(", ")),
+                    )
                     .details(diagnosis.details()));
             }
             tokio::time::sleep(Duration::from_millis(200)).await;

@@ -21,10 +21,13 @@ const BLINK: Duration = Duration::from_secs(2);
 pub(crate) async fn complete(deployment: &Deployment, patience: Duration, progress: &Progress) -> Seen {
     let begin = Instant::now();
     let workload = deployment.workload(Component::Server)?;
-    let api: Api<DeploymentObject> = Api::namespaced(deployment.place.client.clone(), &deployment.place.namespace);
+    let api: Api<DeploymentObject> =
+        Api::namespaced(deployment.place.client.clone(), &deployment.place.namespace);
     let (mut longest, mut away_since) = (Duration::ZERO, None::<Instant>);
     loop {
-        let healthy = health::ask(deployment, "/api/health").await.is_ok_and(|answer| answer.status == 200);
+        let healthy = health::ask(deployment, "/api/health")
+            .await
+            .is_ok_and(|answer| answer.status == 200);
         match (healthy, away_since) {
             (true, _) => away_since = None,
             (false, None) => away_since = Some(Instant::now()),
@@ -32,7 +35,8 @@ pub(crate) async fn complete(deployment: &Deployment, patience: Duration, progre
         }
         longest = longest.max(away_since.map(|since| since.elapsed()).unwrap_or_default());
         let object = api.get(workload.name()).await;
-        let object = object.map_err(|error| Broken::cluster(format!("reading {}", reference(workload)), &error))?;
+        let object =
+            object.map_err(|error| Broken::cluster(format!("reading {}", reference(workload)), &error))?;
         let rolled_out = is_rolled_out(&object);
         if rolled_out && healthy {
             break;
@@ -40,28 +44,49 @@ pub(crate) async fn complete(deployment: &Deployment, patience: Duration, progre
         if begin.elapsed() > patience {
             let diagnosis = Diagnosis::of(&deployment.place).await;
             let cause = diagnosis.cause().map(|cause| cause.message);
-            return Err(Broken::new(cause.unwrap_or_else(|| "the rollout does not complete".into()))
-                .object(reference(workload))
-                .expected("all pods of the new revision, answering", format!("rolled out: {rolled_out}, healthy: {healthy}"))
-                .details(diagnosis.details()));
+            return Err(
+                Broken::new(cause.unwrap_or_else(|| "the rollout does not complete".into()))
+                    .object(reference(workload))
+                    .expected(
+                        "all pods of the new revision, answering",
+                        format!("rolled out: {rolled_out}, healthy: {healthy}"),
+                    )
+                    .details(diagnosis.details()),
+            );
         }
-        progress.say(if rolled_out { "waiting for the new pod's server" } else { "replacing pods" });
+        progress.say(if rolled_out {
+            "waiting for the new pod's server"
+        } else {
+            "replacing pods"
+        });
         tokio::time::sleep(PAUSE).await;
     }
-    let allowed = if deployment.is_on("/server/readinessProbe/enabled") { BLINK } else { patience };
+    let allowed = if deployment.is_on("/server/readinessProbe/enabled") {
+        BLINK
+    } else {
+        patience
+    };
     let away = format!("{:.1} s without a healthy answer", longest.as_secs_f64());
     if longest > allowed {
-        return Err(Broken::new("the server was away for longer than the rollout allows")
-            .object(reference(workload))
-            .expected(format!("at most {} s", allowed.as_secs()), away));
+        return Err(
+            Broken::new("the server was away for longer than the rollout allows")
+                .object(reference(workload))
+                .expected(format!("at most {} s", allowed.as_secs()), away),
+        );
     }
     Ok(Verdict::Holds(away))
 }
 
 /// As `kubectl rollout status` decides it.
 fn is_rolled_out(deployment: &DeploymentObject) -> bool {
-    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    let Some(status) = &deployment.status else { return false };
+    let wanted = deployment
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.replicas)
+        .unwrap_or(1);
+    let Some(status) = &deployment.status else {
+        return false;
+    };
     status.observed_generation >= deployment.metadata.generation
         && status.updated_replicas == Some(wanted)
         && status.replicas == Some(wanted)

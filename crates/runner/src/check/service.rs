@@ -8,8 +8,16 @@ pub(crate) async fn agrees(deployment: &Deployment) -> Seen {
     let service = deployment.service()?;
     let spec = &service.json()["spec"];
     let promises = [
-        ("service.port", deployment.value("/service/port"), &spec["ports"][0]["port"]),
-        ("service.targetPort", deployment.value("/service/targetPort"), &spec["ports"][0]["targetPort"]),
+        (
+            "service.port",
+            deployment.value("/service/port"),
+            &spec["ports"][0]["port"],
+        ),
+        (
+            "service.targetPort",
+            deployment.value("/service/targetPort"),
+            &spec["ports"][0]["targetPort"],
+        ),
         ("service.type", deployment.value("/service/type"), &spec["type"]),
     ];
     for (key, wanted, found) in promises {
@@ -19,5 +27,9 @@ pub(crate) async fn agrees(deployment: &Deployment) -> Seen {
                 .expected(wanted.to_string(), found.to_string()));
         }
     }
-    Ok(Verdict::Holds(format!("{} port {}", deployment.text("/service/type"), spec["ports"][0]["port"])))
+    Ok(Verdict::Holds(format!(
+        "{} port {}",
+        deployment.text("/service/type"),
+        spec["ports"][0]["port"]
+    )))
 }

@@ -14,14 +14,24 @@ pub(crate) async fn agree(deployment: &Deployment) -> Seen {
     let answer = prefect.http.get("/api/admin/settings").await?;
     let settings = expect_ok("GET /api/admin/settings", &answer)?.json("the settings")?;
     for (key, pointer) in SETTINGS {
-        let (wanted, found) = (deployment.value(key), settings.pointer(pointer).unwrap_or(&Value::Null));
+        let (wanted, found) = (
+            deployment.value(key),
+            settings.pointer(pointer).unwrap_or(&Value::Null),
+        );
         if found != wanted {
             let dotted = |pointer: &str| pointer.trim_start_matches('/').replace('/', ".");
-            let cause = format!("the server's setting {} is not what {} asks for", dotted(pointer), dotted(key));
+            let cause = format!(
+                "the server's setting {} is not what {} asks for",
+                dotted(pointer),
+                dotted(key)
+            );
             return Err(Broken::new(cause).expected(wanted.to_string(), found.to_string()));
         }
     }
-    Ok(Verdict::Holds(format!("{} settings as the values ask", SETTINGS.len())))
+    Ok(Verdict::Holds(format!(
+        "{} settings as the values ask",
+        SETTINGS.len()
+    )))
 }
 
 /// The keys of the chart, and where the server tells the settings that they become.
@@ -31,5 +41,8 @@ const SETTINGS: [(&str, &str); 6] = [
     ("/service/targetPort", "/server/api/port"),
     ("/server/uiConfig/enabled", "/server/ui/enabled"),
     ("/server/uiConfig/prefectUiApiUrl", "/server/ui/api_url"),
-    ("/server/uiConfig/prefectUiStaticDirectory", "/server/ui/static_directory"),
+    (
+        "/server/uiConfig/prefectUiStaticDirectory",
+        "/server/ui/static_directory",
+    ),
 ];

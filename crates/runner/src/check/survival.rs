@@ -19,7 +19,10 @@ pub(crate) async fn outlives(
     patience: Duration,
     progress: &Progress,
 ) -> Seen {
-    let run = Prefect::connect(deployment).await?.write_flow_run("prefect-e2e-survivor").await?;
+    let run = Prefect::connect(deployment)
+        .await?
+        .write_flow_run("prefect-e2e-survivor")
+        .await?;
     let mut deleted = Vec::new();
     for component in &survival.deleting {
         deleted.extend(deployment.delete_pods(*component).await?);
@@ -37,5 +40,8 @@ pub(crate) async fn outlives(
     }
     health::become_healthy(deployment, patience, progress).await?;
     Prefect::connect(deployment).await?.find_flow_run(&run).await?;
-    Ok(Verdict::Holds(format!("the flow run outlived {}", names.join(" and "))))
+    Ok(Verdict::Holds(format!(
+        "the flow run outlived {}",
+        names.join(" and ")
+    )))
 }

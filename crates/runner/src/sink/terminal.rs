@@ -54,27 +54,30 @@ pub struct TerminalOptions {
 }
 
 impl TerminalOptions {
-    /// What suits this process's stderr and environment: live on a terminal unless `CI` is set or `TERM`
-    /// is `dumb`; colours there unless `NO_COLOR` is set (<https://no-color.org>), and elsewhere when
-    /// `CLICOLOR_FORCE` is.
+    /// What suits this process's environment when the lines go to stdout: live when stdout and stderr are a
+    /// terminal, unless `CI` is set or `TERM` is `dumb`; colours when stdout is one, unless `NO_COLOR` is set
+    /// (<https://no-color.org>), and elsewhere when `CLICOLOR_FORCE` is.
     #[must_use]
     pub fn of_process(verbosity: Verbosity) -> Self {
-        Self::fitting(
-            io::stderr().is_terminal(),
-            |name| std::env::var(name).ok(),
-            verbosity,
-        )
+        let is_shown = io::stdout().is_terminal();
+        let is_drawable = is_shown && io::stderr().is_terminal();
+        Self::fitting(is_shown, is_drawable, |name| std::env::var(name).ok(), verbosity)
     }
 
-    fn fitting(is_terminal: bool, variable: impl Fn(&str) -> Option<String>, verbosity: Verbosity) -> Self {
+    fn fitting(
+        is_shown: bool,
+        is_drawable: bool,
+        variable: impl Fn(&str) -> Option<String>,
+        verbosity: Verbosity,
+    ) -> Self {
         let set = |name| variable(name).is_some_and(|value| !value.is_empty());
         let on = |name| variable(name).is_some_and(|value| !["", "0", "false"].contains(&value.as_str()));
         let is_dumb = variable("TERM").is_some_and(|term| term == "dumb");
-        let is_live = is_terminal && !on("CI") && !is_dumb && verbosity != Verbosity::Quiet;
+        let is_live = is_drawable && !on("CI") && !is_dumb && verbosity != Verbosity::Quiet;
         Self {
             mode: if is_live { Mode::Live } else { Mode::Plain },
             verbosity,
-            colour: !set("NO_COLOR") && (is_terminal && !is_dumb || on("CLICOLOR_FORCE")),
+            colour: !set("NO_COLOR") && (is_shown && !is_dumb || on("CLICOLOR_FORCE")),
         }
     }
 }
@@ -330,7 +333,18 @@ mod tests {
                 .find(|(key, _)| *key == name)
                 .map(|(_, value)| (*value).into())
         };
-        let options = TerminalOptions::fitting(is_terminal, variable, Verbosity::Normal);
+        let options = TerminalOptions::fitting(is_terminal, is_terminal, variable, Verbosity::Normal);
         assert_eq!((options.mode, options.colour), (mode, colour));
+    }
+
+    #[test]
+    fn lines_that_go_to_a_file_have_no_colours_and_nothing_is_drawn_between_them() {
+        let options = TerminalOptions::fitting(false, false, |_| None, Verbosity::Normal);
+        assert_eq!((options.mode, options.colour), (Mode::Plain, false));
+        let errors_to_a_file = TerminalOptions::fitting(true, false, |_| None, Verbosity::Normal);
+        assert_eq!(
+            (errors_to_a_file.mode, errors_to_a_file.colour),
+            (Mode::Plain, true)
+        );
     }
 }

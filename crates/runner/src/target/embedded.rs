@@ -1,11 +1,10 @@
 //! The embedded cluster, started by the run and gone with it.
 
-use std::{collections::BTreeSet, io, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeSet, fs, io, net::SocketAddr, os::unix::fs::DirBuilderExt as _, path::PathBuf};
 
 use async_trait::async_trait;
 use prefect_e2e_images::{ImageStore, PullProgress};
-use prefect_e2e_local_cluster::{CONTEXT, Cluster, ClusterOptions, write_kubeconfig};
-use tempfile::TempDir;
+use prefect_e2e_local_cluster::{CONTEXT, Cluster, ClusterOptions, StateDir, write_kubeconfig};
 use tokio::sync::broadcast;
 
 use super::{Target, TargetError};
@@ -19,7 +18,7 @@ pub struct Embedded {
     client: kube::Client,
     why: String,
     kubeconfig: PathBuf,
-    _directory: TempDir,
+    _directory: RunDirectory,
 }
 
 /// The program that becomes the cluster's process: this one, or `prefect-e2e` beside the tests' programs.
@@ -29,7 +28,9 @@ pub struct Embedded {
 pub fn program() -> io::Result<PathBuf> {
     let own = std::env::current_exe()?;
     let directory = own.parent().filter(|directory| directory.ends_with("deps"));
-    let beside = directory.and_then(|directory| directory.parent()).map(|directory| directory.join("prefect-e2e"));
+    let beside = directory
+        .and_then(|directory| directory.parent())
+        .map(|directory| directory.join("prefect-e2e"));
     Ok(beside.filter(|path| path.is_file()).unwrap_or(own))
 }
 
@@ -39,19 +40,34 @@ impl Embedded {
     /// # Errors
     /// When the kernel forbids namespaces, or the cache of images cannot be used.
     pub async fn start(events: &Events, why: &str) -> Result<Self, TargetError> {
-        let own = program().map_err(|source| TargetError::File { path: "/proc/self/exe".into(), source })?;
+        let own = program().map_err(|source| TargetError::File {
+            path: "/proc/self/exe".into(),
+            source,
+        })?;
         let images = ImageStore::open(None)?.guarded_by(own.clone());
-        let options = ClusterOptions { executable: own, images: images.clone(), port: None };
+        let options = ClusterOptions {
+            executable: own,
+            images: images.clone(),
+            port: None,
+        };
         let cluster = Cluster::start(options).await?;
         tokio::spawn(tell_pulls(cluster.pull_progress(), events.clone()));
-        let directory = tempfile::Builder::new()
-            .prefix("prefect-e2e-")
-            .tempdir()
-            .map_err(|source| TargetError::File { path: std::env::temp_dir(), source })?;
-        let kubeconfig = directory.path().join("kubeconfig");
+        let directory = RunDirectory::make().map_err(|source| TargetError::File {
+            path: "kubeconfig".into(),
+            source,
+        })?;
+        let kubeconfig = directory.0.join("kubeconfig");
         write_kubeconfig(&kubeconfig, &cluster.kubeconfig())?;
         let client = cluster.client().await?;
-        Ok(Self { cluster, images, events: events.clone(), client, why: why.to_owned(), kubeconfig, _directory: directory })
+        Ok(Self {
+            cluster,
+            images,
+            events: events.clone(),
+            client,
+            why: why.to_owned(),
+            kubeconfig,
+            _directory: directory,
+        })
     }
 
     /// The port of the API server on 127.0.0.1.
@@ -70,6 +86,40 @@ impl Embedded {
     #[must_use]
     pub fn kubeconfig(&self) -> &std::path::Path {
         &self.kubeconfig
+    }
+}
+
+/// Where the kubeconfig of a run's cluster is, readable by its owner alone. What killed runs left is
+/// removed by the next one.
+struct RunDirectory(PathBuf);
+
+impl RunDirectory {
+    fn make() -> io::Result<Self> {
+        let state = StateDir::of_user().map_err(io::Error::other)?;
+        let runs = state.path().join("runs");
+        fs::create_dir_all(&runs)?;
+        for entry in fs::read_dir(&runs)?.filter_map(Result::ok) {
+            let name = entry.file_name();
+            let pid = name.to_str().and_then(|name| name.split('-').next());
+            if pid.is_none_or(|pid| !std::path::Path::new("/proc").join(pid).exists()) {
+                // another run may remove it at the same time
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        let directory = runs.join(format!(
+            "{}-{}",
+            std::process::id(),
+            uuid::Uuid::new_v4().simple()
+        ));
+        fs::DirBuilder::new().mode(0o700).create(&directory)?;
+        Ok(Self(directory))
+    }
+}
+
+impl Drop for RunDirectory {
+    fn drop(&mut self) {
+        // the cluster that it leads to is gone, too
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -100,14 +150,17 @@ impl Target for Embedded {
     }
 
     fn missing_images(&self, references: &BTreeSet<String>) -> Vec<String> {
-        let unmade = |reference: &&String| self.images.find(reference).is_none() && ImageStore::knows(reference);
+        let unmade =
+            |reference: &&String| self.images.find(reference).is_none() && ImageStore::knows(reference);
         // of what no recipe makes, the pod that wants it tells
         references.iter().filter(unmade).cloned().collect()
     }
 
     async fn make_image(&self, reference: &str) -> Result<(), TargetError> {
         let events = self.events.clone();
-        self.images.pull(reference, move |step| tell_pull(&events, step)).await?;
+        self.images
+            .pull(reference, move |step| tell_pull(&events, step))
+            .await?;
         Ok(())
     }
 
@@ -133,7 +186,10 @@ async fn tell_pulls(mut pulls: broadcast::Receiver<PullProgress>, events: Events
 fn tell_pull(events: &Events, step: PullProgress) {
     let (message, done) = match step {
         PullProgress::Started { reference } => (format!("making the image {reference}, once"), false),
-        PullProgress::Waiting => ("waiting for another program that makes the same image".into(), false),
+        PullProgress::Waiting => (
+            "waiting for another program that makes the same image".into(),
+            false,
+        ),
         PullProgress::Step { message } => (message, false),
         PullProgress::Done { reference, about } => (format!("made the image {reference}: {about}"), true),
         _ => return,

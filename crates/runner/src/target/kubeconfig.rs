@@ -22,24 +22,41 @@ impl Remote {
     pub async fn connect(context: Option<&str>) -> Result<Self, TargetError> {
         let kubeconfig = Kubeconfig::read()?;
         let name = choose(&kubeconfig, context)?;
-        let options = KubeConfigOptions { context: Some(name.clone()), ..KubeConfigOptions::default() };
+        let options = KubeConfigOptions {
+            context: Some(name.clone()),
+            ..KubeConfigOptions::default()
+        };
         let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
         // that a Service has no endpoints is an answer, not a reason to wait
         config.default_retry = false;
         let server = config.cluster_url.to_string();
         let about = format!("context {name} at {server}");
-        let failed = |source| TargetError::Api { about: about.clone(), source: Box::new(source) };
+        let failed = |source| TargetError::Api {
+            about: about.clone(),
+            source: Box::new(source),
+        };
         let client = kube::Client::try_from(config).map_err(&failed)?;
         client.apiserver_version().await.map_err(failed)?;
-        Ok(Self { client, context: name, server })
+        Ok(Self {
+            client,
+            context: name,
+            server,
+        })
     }
 }
 
 fn choose(kubeconfig: &Kubeconfig, context: Option<&str>) -> Result<String, TargetError> {
-    let known: Vec<String> = kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
+    let known: Vec<String> = kubeconfig
+        .contexts
+        .iter()
+        .map(|context| context.name.clone())
+        .collect();
     if let Some(name) = context {
         if !known.iter().any(|known| known == name) {
-            return Err(TargetError::UnknownContext { name: name.to_owned(), known });
+            return Err(TargetError::UnknownContext {
+                name: name.to_owned(),
+                known,
+            });
         }
         return Ok(name.to_owned());
     }
@@ -55,7 +72,9 @@ fn choose(kubeconfig: &Kubeconfig, context: Option<&str>) -> Result<String, Targ
 /// Whether a part of the context's name says production.
 fn looks_like_production(context: &str) -> bool {
     let words = context.split(|letter: char| !letter.is_ascii_alphanumeric());
-    words.map(str::to_ascii_lowercase).any(|word| matches!(word.as_str(), "prod" | "prd" | "production" | "live"))
+    words
+        .map(str::to_ascii_lowercase)
+        .any(|word| matches!(word.as_str(), "prod" | "prd" | "production" | "live"))
 }
 
 #[async_trait]
@@ -109,10 +128,22 @@ mod tests {
     }
 
     #[rstest]
-    #[case("eks-prod", None, "looks like production; to use it all the same name it: --context eks-prod")]
-    #[case("kind-dev", Some("kind-dve"), r#"no context "kind-dve"; it has kind-dev, eks-prod"#)]
+    #[case(
+        "eks-prod",
+        None,
+        "looks like production; to use it all the same name it: --context eks-prod"
+    )]
+    #[case(
+        "kind-dev",
+        Some("kind-dve"),
+        r#"no context "kind-dve"; it has kind-dev, eks-prod"#
+    )]
     #[case("", None, "no current context")]
-    fn a_doubtful_context_is_refused(#[case] current: &str, #[case] named: Option<&str>, #[case] message: &str) {
+    fn a_doubtful_context_is_refused(
+        #[case] current: &str,
+        #[case] named: Option<&str>,
+        #[case] message: &str,
+    ) {
         let error = choose(&kubeconfig(current), named).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
     }

@@ -92,7 +92,9 @@ pub enum TargetError {
         known: Vec<String>,
     },
     /// The context looks like a cluster that people depend on.
-    #[error("the current context {name:?} looks like production; to use it all the same name it: --context {name}")]
+    #[error(
+        "the current context {name:?} looks like production; to use it all the same name it: --context {name}"
+    )]
     Production {
         /// The context.
         name: String,
