@@ -216,7 +216,7 @@ mod tests {
         resources
     }
 
-    fn pod(spec: &Value) -> Value {
+    fn pod(spec: Value) -> Value {
         let mut pod =
             json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
         let Value::Object(spec) = spec else {
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_pod_of_an_unknown_account_is_refused() {
-        let sent = pod(&json!({"serviceAccountName": "gone"}));
+        let sent = pod(json!({"serviceAccountName": "gone"}));
         let error = create(&cluster(), PODS, sent).unwrap_err();
         let told = format!("{error:?}");
         assert!(
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_pod_gets_the_credentials_of_its_account() {
-        let created = create(&cluster(), PODS, pod(&json!({"serviceAccountName": "own"}))).unwrap();
+        let created = create(&cluster(), PODS, pod(json!({"serviceAccountName": "own"}))).unwrap();
         let mount = &created["spec"]["containers"][0]["volumeMounts"][0];
         assert_eq!(mount["mountPath"], MOUNT_PATH);
         assert_eq!(created["spec"]["volumes"][0]["name"], mount["name"]);
@@ -255,7 +255,7 @@ mod tests {
         let created = create(
             &cluster(),
             PODS,
-            pod(&json!({"automountServiceAccountToken": false})),
+            pod(json!({"automountServiceAccountToken": false})),
         )
         .unwrap();
         assert!(created["spec"]["volumes"].is_null());
