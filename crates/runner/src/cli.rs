@@ -84,8 +84,8 @@ impl Command {
 /// Warnings of the program's parts go to standard error; `PREFECT_E2E_LOG` asks for more. What the API
 /// server answers is the steps' to tell.
 fn log_to_stderr() {
-    let filter =
-        EnvFilter::try_from_env("PREFECT_E2E_LOG").unwrap_or_else(|_| EnvFilter::new("warn,kube_client=off"));
+    let filter = EnvFilter::try_from_env("PREFECT_E2E_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("warn,kube_client=off,chromiumoxide=off"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -3,6 +3,7 @@
 //!
 //! The `prefect-e2e` command is [`main`]; what happens in a run is the stream of [`event`]s.
 
+mod browser;
 mod check;
 mod cli;
 mod cluster_command;
