@@ -1,6 +1,6 @@
 //! What the server serves: discovery, version and the OpenAPI documents that `kubectl` asks for.
 
-use axum::response::Response;
+use axum::{body::Body, response::Response};
 use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{ACCEPT, CONTENT_TYPE},
@@ -27,6 +27,12 @@ const VERBS: [&str; 8] = [
     "watch",
 ];
 
+/// What kubectl reads before it applies a `List`: a document without schemas, against which anything is
+/// valid. The server checks the items itself when they come.
+const OPEN_API_2: &[u8] = b"\x0a\x032.0";
+/// As upstream answers: clients ask for the type with an `@`, which is none that they could read.
+const OPEN_API_2_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
 fn version() -> Value {
     json!({
         "major": "1", "minor": "34", "gitVersion": VERSION, "gitCommit": "", "gitTreeState": "clean",
@@ -41,6 +47,12 @@ pub(crate) fn answer(path: &str, headers: &HeaderMap) -> Option<Response> {
         .get(ACCEPT)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
+    if path == "/openapi/v2" && accept.contains("spec.v2@v1.0+protobuf") {
+        let mut response = Response::new(Body::from(OPEN_API_2));
+        let media_type = HeaderValue::from_static(OPEN_API_2_TYPE);
+        response.headers_mut().insert(CONTENT_TYPE, media_type);
+        return Some(response);
+    }
     let aggregated = accept.contains("as=APIGroupDiscoveryList") && accept.contains("v=v2");
     let document = document(path, aggregated)?;
     let mut response = routes::json(StatusCode::OK, &document);
@@ -77,6 +89,9 @@ fn document(path: &str, aggregated: bool) -> Option<Value> {
             known.then(|| resource_list(group, version))
         }
         ("version", None, ..) => Some(version()),
+        ("openapi", Some("v2"), None, _) => Some(json!({
+            "swagger": "2.0", "info": {"title": "Kubernetes", "version": VERSION}, "paths": {},
+        })),
         ("openapi", Some("v3"), rest, _) => Some(open_api(path, rest.is_some())),
         _ => None,
     }
@@ -249,12 +264,7 @@ fn open_api(path: &str, of_group: bool) -> Value {
         } else {
             ""
         };
-        let parameter = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string"}});
-        let parameters = ["dryRun", "fieldManager", "fieldValidation"].map(parameter);
-        let operation = json!({
-            "parameters": parameters,
-            "x-kubernetes-group-version-kind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
-        });
+        let operation = operation(kind.group, kind.version, kind.kind);
         paths.insert(
             format!("/{own}/{scope}{}/{{name}}", kind.plural),
             json!({"patch": operation, "put": operation}),
@@ -267,6 +277,16 @@ fn open_api(path: &str, of_group: bool) -> Value {
     json!({
         "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": VERSION}, "paths": paths,
         "components": {"schemas": {}},
+    })
+}
+
+/// A write of a kind.
+fn operation(group: &str, version: &str, kind: &str) -> Value {
+    let parameter = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string"}});
+    let parameters = ["dryRun", "fieldManager", "fieldValidation"].map(parameter);
+    json!({
+        "parameters": parameters,
+        "x-kubernetes-group-version-kind": {"group": group, "version": version, "kind": kind},
     })
 }
 

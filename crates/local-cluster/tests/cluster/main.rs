@@ -16,7 +16,10 @@ use suite::Suite;
 
 type Check = fn(&Suite) -> Result<(), suite::Failure>;
 
-const CHECKS: [(&str, Check); 24] = [
+/// A check with clusters of its own.
+type Alone = fn() -> Result<(), suite::Failure>;
+
+const CHECKS: [(&str, Check); 26] = [
     ("pods_made_at_once_all_start", pods::made_at_once),
     ("what_cannot_start_says_why", pods::what_cannot_start),
     ("failures_to_run_say_why", pods::what_fails),
@@ -41,6 +44,8 @@ const CHECKS: [(&str, Check); 24] = [
     ("logs_are_read_in_parts", streams::logs),
     ("attach_passes_input", streams::attach),
     ("ports_are_forwarded", network::port_forward),
+    ("ports_are_forwarded_to_kube", network::port_forward_from_kube),
+    ("lists_are_applied", node::lists),
     ("ingresses_are_routed", network::ingress),
     ("pods_reach_an_exposed_port", network::exposed),
     ("cpu_time_is_counted", node::cpu_time),
@@ -58,7 +63,7 @@ fn main() -> ExitCode {
     match Suite::start() {
         Ok(suite) => {
             let suite = Arc::new(suite);
-            let conclusion = libtest_mimic::run(&arguments, trials(Some(suite.clone())));
+            let conclusion = libtest_mimic::run(&arguments, trials(Some(&suite)));
             suite.stop();
             conclusion.exit_code()
         }
@@ -69,15 +74,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn trials(suite: Option<Arc<Suite>>) -> Vec<Trial> {
+fn trials(suite: Option<&Arc<Suite>>) -> Vec<Trial> {
     let check = |(name, check): (&str, Check)| {
-        let suite = suite.clone();
+        let suite = suite.cloned();
         Trial::test(name, move || match &suite {
             Some(suite) => check(suite).map_err(Into::into),
             None => Ok(()),
         })
     };
-    let alone: [(&str, fn() -> Result<(), suite::Failure>); 2] = [
+    let alone: [(&str, Alone); 2] = [
         ("nothing_is_left_after_kill_9", ending::kill_9),
         (
             "all_of_this_works_as_an_ordinary_user",

@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{
     pods::web,
@@ -50,6 +51,25 @@ fn get(address: &str) -> Result<String, Failure> {
     let mut answer = String::new();
     connection.read_to_string(&mut answer)?;
     Ok(answer)
+}
+
+pub(crate) fn port_forward_from_kube(suite: &Suite) -> Result<(), Failure> {
+    let place = suite.place("forward-kube")?;
+    web(&place, "web")?;
+    suite.runtime.block_on(async {
+        let mut forwarder = place.pods().portforward("web", &[8080, 9]).await?;
+        let mut stream = forwarder.take_stream(8080).ok_or("no stream")?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+        let mut answer = vec![0; 15];
+        stream.read_exact(&mut answer).await?;
+        expect_eq(answer, b"HTTP/1.0 200 OK".to_vec())?;
+        // nothing listens there
+        let error = forwarder.take_error(9).ok_or("no error")?.await;
+        expect(
+            error.is_some_and(|error| error.contains("onnection refused")),
+            || "no reason".into(),
+        )
+    })
 }
 
 pub(crate) fn ingress(suite: &Suite) -> Result<(), Failure> {

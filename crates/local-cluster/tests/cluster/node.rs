@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::suite::{Failure, Suite, expect, pod};
+use crate::suite::{Failure, Suite, expect, expect_eq, pod};
 
 pub(crate) fn cpu_time(suite: &Suite) -> Result<(), Failure> {
     let place = suite.place("cpu")?;
@@ -19,5 +19,20 @@ pub(crate) fn cpu_time(suite: &Suite) -> Result<(), Failure> {
     let after = seconds()?;
     expect(after - before >= 0.9, || {
         format!("{before} before, {after} after a second of work")
+    })
+}
+
+pub(crate) fn lists(suite: &Suite) -> Result<(), Failure> {
+    let place = suite.place("lists")?;
+    let map = |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
+    let all = ["one", "two"].map(map);
+    place.apply(&[json!({"apiVersion": "v1", "kind": "List", "items": all})])?;
+    let names = place.kubectl(&["get", "configmap", "one", "two", "-o", "name"])?;
+    expect_eq(names.as_str(), "configmap/one\nconfigmap/two\n")?;
+    let misspelt = json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "three"}, "dta": {}},
+    ]});
+    expect(place.apply(&[misspelt]).is_err(), || {
+        "an unknown field is taken".into()
     })
 }

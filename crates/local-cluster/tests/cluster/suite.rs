@@ -219,6 +219,10 @@ pub(crate) fn expect(holds: bool, what: impl FnOnce() -> String) -> Result<(), F
     if holds { Ok(()) } else { Err(what().into()) }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "called like assert_eq, with values made on the spot"
+)]
 pub(crate) fn expect_eq<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> Result<(), Failure> {
     let same = found == expected;
     expect(same, || format!("found {found:?}, expected {expected:?}"))
