@@ -11,6 +11,7 @@ mod lexer;
 mod named;
 mod parser;
 mod printf;
+mod tree;
 
 pub(crate) use datum::format_float;
 
@@ -45,6 +46,21 @@ impl Context {
 /// Evaluates a template.
 pub(crate) fn evaluate(source: &str, context: &Context) -> Result<String, Fault> {
     evaluate::run(source, &context.0)
+}
+
+/// Evaluates a template that is no more than texts and fields of the top, like `{{ .Release.Name }}-x`.
+/// Nothing comes back for all others, and where `lookup` does not know a field.
+pub(crate) fn substitute<'a>(source: &str, lookup: impl Fn(&[String]) -> Option<&'a str>) -> Option<String> {
+    let tree = parser::parse(source).ok()?;
+    let mut text = String::new();
+    for node in tree.body.iter() {
+        match node {
+            tree::Node::Text(part) => text.push_str(part),
+            tree::Node::Print(pipeline) => text.push_str(lookup(pipeline.as_field()?)?),
+            _ => return None,
+        }
+    }
+    Some(text)
 }
 
 #[cfg(test)]
