@@ -4,12 +4,12 @@ use std::cell::OnceCell;
 
 use serde_json::{Value, json};
 
-use super::workload::as_table;
+use super::{names::fullname, workload::as_table};
 use crate::{
     error::RenderError,
     go_yaml,
     release::Release,
-    template::{self, Context, Fault},
+    template::{self, Context, Fault, Simple},
     values::{Table, Values},
     yaml,
 };
@@ -134,7 +134,7 @@ impl<'a> Scope<'a> {
             '"' => return None,
             _ => false,
         };
-        let evaluated = match template::substitute(text, |path| self.lookup(path)) {
+        let evaluated = match template::substitute(text, |wanted| self.lookup(wanted)) {
             Some(evaluated) => evaluated,
             None => template::evaluate(text, self.context()).ok()?,
         };
@@ -144,12 +144,32 @@ impl<'a> Scope<'a> {
         is_plainly_text(&evaluated).then(|| evaluated.into())
     }
 
-    /// The fields that most expressions are made of, without putting the whole context together.
-    fn lookup(&self, path: &[String]) -> Option<&str> {
-        let [block, field] = path else { return None };
-        match (block.as_str(), field.as_str()) {
-            ("Release", "Name") => Some(&self.release.name),
-            ("Release", "Namespace") => Some(&self.release.namespace),
+    /// What most expressions ask for, without putting the whole context together.
+    fn lookup(&self, wanted: Simple<'_>) -> Option<String> {
+        let path = match wanted {
+            Simple::Include("common.names.fullname") if self.prefix.is_empty() => {
+                let Values {
+                    name_override,
+                    fullname_override,
+                    ..
+                } = self.values;
+                return Some(fullname(
+                    super::INFO.name,
+                    name_override,
+                    fullname_override,
+                    &self.release.name,
+                ));
+            }
+            Simple::Include(_) => return None,
+            Simple::Field(path) => path,
+        };
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        match path.as_slice() {
+            ["Release", "Name"] => Some(self.release.name.clone()),
+            ["Release", "Namespace"] => Some(self.release.namespace.clone()),
+            ["Values", "service", field] if self.prefix.is_empty() => as_table(&self.values.service)
+                .get(*field)
+                .and_then(template::print),
             _ => None,
         }
     }

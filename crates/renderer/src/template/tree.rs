@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
+use super::Simple;
+
 /// A parsed template.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
@@ -36,19 +38,27 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    /// The fields, where the pipeline is nothing but fields of the dot.
-    pub(super) fn as_field(&self) -> Option<&[String]> {
-        match (self.variables.as_slice(), self.commands.as_slice()) {
-            ([], [Command { operands, .. }]) => match operands.as_slice() {
-                [
-                    Operand {
-                        term: Term::Dot,
-                        fields,
-                        ..
-                    },
-                ] if !fields.is_empty() => Some(fields),
-                _ => None,
-            },
+    /// The pipeline, where it is one of the simplest.
+    pub(super) fn as_simple(&self) -> Option<Simple<'_>> {
+        let ([], [Command { operands, .. }]) = (self.variables.as_slice(), self.commands.as_slice()) else {
+            return None;
+        };
+        match operands.as_slice() {
+            [
+                Operand {
+                    term: Term::Dot,
+                    fields,
+                    ..
+                },
+            ] if !fields.is_empty() => Some(Simple::Field(fields)),
+            [function, name, dot] if dot.fields.is_empty() && function.fields.is_empty() => {
+                match (&function.term, &name.term, &dot.term) {
+                    (Term::Function(function), Term::Text(name), Term::Dot) if function == "include" => {
+                        Some(Simple::Include(name))
+                    }
+                    _ => None,
+                }
+            }
             _ => None,
         }
     }

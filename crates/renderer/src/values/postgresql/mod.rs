@@ -1,5 +1,5 @@
 //! `postgresql.*`: the bundled Bitnami chart postgresql 12.12.10, as far as it is implemented here.
-//! [`UNSUPPORTED`] lists what is not.
+//! What is not is refused by name.
 
 mod global;
 mod persistence;
