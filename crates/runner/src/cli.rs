@@ -7,9 +7,9 @@ use miette::{IntoDiagnostic as _, WrapErr as _};
 use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 
 use crate::{
-    cluster_command::ClusterCommand, diff_command::DiffCommand, exit_code, list_command::ListCommand,
-    render_command::RenderCommand, run_command::RunCommand, schema_command::SchemaCommand,
-    values_command::ValuesCommand,
+    clean_command::CleanCommand, cluster_command::ClusterCommand, diff_command::DiffCommand, exit_code,
+    list_command::ListCommand, render_command::RenderCommand, run_command::RunCommand,
+    schema_command::SchemaCommand, values_command::ValuesCommand,
 };
 
 /// Deploys the prefect-server chart's values and proves that the deployment does what they promise.
@@ -35,6 +35,8 @@ enum Command {
     Run(Box<RunCommand>),
     /// List the scenarios
     List(ListCommand),
+    /// Remove what killed runs left on a cluster of a kubeconfig
+    Clean(CleanCommand),
     /// Print the objects that values become
     Render(Box<RenderCommand>),
     /// Show where the renderer and a real chart part
@@ -72,6 +74,7 @@ impl Command {
         match self {
             Self::Run(command) => command.run().await,
             Self::List(command) => command.run().map(|()| exit_code::PASSED),
+            Self::Clean(command) => command.run().await.map(|()| exit_code::PASSED),
             Self::Render(command) => command.run().map(|()| exit_code::PASSED),
             Self::Diff(command) => command.run(),
             Self::Values(command) => command.run().map(|()| exit_code::PASSED),

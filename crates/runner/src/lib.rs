@@ -5,6 +5,7 @@
 
 mod browser;
 mod check;
+mod clean_command;
 mod cli;
 mod cluster_command;
 mod deploy;
