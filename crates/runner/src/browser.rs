@@ -120,12 +120,12 @@ impl Browser {
             .window_size(1280, 900)
             .launch_timeout(Duration::from_secs(60))
             .request_timeout(Duration::from_secs(60))
-            .arg(format!("--host-resolver-rules=MAP {host} {address}"))
+            .arg(("host-resolver-rules", format!("MAP {host} {address}").as_str()))
             .args([
-                "--no-proxy-server",
-                "--disable-dev-shm-usage",
-                "--disable-gpu",
-                "--mute-audio",
+                "no-proxy-server",
+                "disable-dev-shm-usage",
+                "disable-gpu",
+                "mute-audio",
             ])
             .build()
             .map_err(failed)?;

@@ -235,7 +235,8 @@ impl Diagnosis {
         })
     }
 
-    fn failed_probe(&self) -> Option<Cause> {
+    /// A probe that keeps a pod from being ready.
+    pub(crate) fn failed_probe(&self) -> Option<Cause> {
         let unready: Vec<String> = self
             .pods
             .iter()
