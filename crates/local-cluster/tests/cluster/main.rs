@@ -12,14 +12,14 @@ mod volumes;
 use std::{process::ExitCode, sync::Arc};
 
 use libtest_mimic::{Arguments, Trial};
-use suite::Suite;
+use suite::{NoSuite, Suite};
 
 type Check = fn(&Suite) -> Result<(), suite::Failure>;
 
 /// A check with clusters of its own.
 type Alone = fn() -> Result<(), suite::Failure>;
 
-const CHECKS: [(&str, Check); 26] = [
+const CHECKS: [(&str, Check); 27] = [
     ("pods_made_at_once_all_start", pods::made_at_once),
     ("what_cannot_start_says_why", pods::what_cannot_start),
     ("failures_to_run_say_why", pods::what_fails),
@@ -47,6 +47,7 @@ const CHECKS: [(&str, Check); 26] = [
     ("ports_are_forwarded_to_kube", network::port_forward_from_kube),
     ("lists_are_applied", node::lists),
     ("ingresses_are_routed", network::ingress),
+    ("ingresses_pass_an_upgrade", network::ingress_upgrade),
     ("pods_reach_an_exposed_port", network::exposed),
     ("cpu_time_is_counted", node::cpu_time),
 ];
@@ -67,9 +68,13 @@ fn main() -> ExitCode {
             suite.stop();
             conclusion.exit_code()
         }
-        Err(reason) => {
+        Err(NoSuite::Skipped(reason)) => {
             println!("skipped: {reason}");
             ExitCode::SUCCESS
+        }
+        Err(NoSuite::Broken(error)) => {
+            println!("the cluster of the tests does not start: {error}");
+            ExitCode::FAILURE
         }
     }
 }

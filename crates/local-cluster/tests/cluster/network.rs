@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{
     pods::web,
-    suite::{Failure, Place, Suite, expect, expect_eq},
+    suite::{Failure, Place, Suite, expect, expect_eq, pod},
 };
 
 pub(crate) fn port_forward(suite: &Suite) -> Result<(), Failure> {
@@ -96,6 +96,56 @@ pub(crate) fn ingress(suite: &Suite) -> Result<(), Failure> {
         "503\n",
     )?;
     expect_eq(ask(&place, "http://10.244.0.1/", "other.test")?.as_str(), "404\n")
+}
+
+pub(crate) fn ingress_upgrade(suite: &Suite) -> Result<(), Failure> {
+    let place = suite.place("upgrade")?;
+    // answers any request by an upgrade, and then says everything twice
+    let server = r#"exec python3 -c '
+import socket
+server = socket.create_server(("0.0.0.0", 8080))
+while True:
+    client, _ = server.accept()
+    if client.recv(4096):
+        client.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+        client.sendall(client.recv(4096) * 2)
+    client.close()
+'"#;
+    let container = json!({"readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1}});
+    let port = json!({"name": "upgrade", "port": 80, "targetPort": 8080});
+    let backend = json!({"service": {"name": "web", "port": {"number": 80}}});
+    place.apply(&[
+        pod("web", server, &container, &json!({})),
+        json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
+            "spec": {"selector": {"app": "web"}, "ports": [port]},
+        }),
+        json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "web"},
+            "spec": {"rules": [{"host": "upgrade.test", "http": {"paths": [
+                {"path": "/", "pathType": "Prefix", "backend": backend},
+            ]}}]},
+        }),
+    ])?;
+    place.until_ready("web")?;
+    let script = r#"
+import socket
+client = socket.create_connection(("10.244.0.1", 80))
+client.sendall(b"GET / HTTP/1.1\r\nHost: upgrade.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+head = b""
+while b"\r\n\r\n" not in head:
+    head += client.recv(1)
+client.sendall(b"ab")
+print(head.split(b"\r\n")[0].decode(), client.recv(4, socket.MSG_WAITALL).decode())
+"#;
+    // the rule and the endpoint may reach the router a moment later
+    let answer = place.eventually(|| {
+        let answer = place
+            .kubectl(&["exec", "web", "--", "timeout", "5", "python3", "-c", script])
+            .ok()?;
+        answer.contains("101").then_some(answer)
+    })?;
+    expect_eq(answer.as_str(), "HTTP/1.1 101 Switching Protocols abab\n")
 }
 
 /// Status and body of a URL as a pod sees them.

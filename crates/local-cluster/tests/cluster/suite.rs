@@ -21,6 +21,24 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Why a check failed.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// Why there is nothing to check with.
+pub(crate) enum NoSuite {
+    /// This machine does not allow it.
+    Skipped(String),
+    /// The cluster does not start where it should.
+    Broken(Failure),
+}
+
+/// Whether a program ends well; `None` when it is not installed.
+fn succeeds(program: &str, arguments: &[&str]) -> Option<bool> {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.status().ok().map(|status| status.success())
+}
+
 pub(crate) struct Suite {
     pub(crate) runtime: Runtime,
     pub(crate) client: kube::Client,
@@ -42,25 +60,34 @@ pub(crate) async fn start_cluster() -> Result<Cluster, Failure> {
 }
 
 impl Suite {
-    /// A new cluster; the reason why there is none where the machine does not allow one.
-    pub(crate) fn start() -> Result<Self, String> {
-        let quiet = Command::new("kubectl")
-            .args(["version", "--client"])
-            .stdout(Stdio::null())
-            .status();
-        if !quiet.is_ok_and(|status| status.success()) {
-            return Err("kubectl is not installed".into());
+    /// A new cluster.
+    pub(crate) fn start() -> Result<Self, NoSuite> {
+        if !succeeds("kubectl", &["version", "--client"]).unwrap_or(false) {
+            return Err(NoSuite::Skipped("kubectl is not installed".into()));
         }
-        let runtime = Runtime::new().map_err(|error| error.to_string())?;
-        let cluster = runtime
-            .block_on(start_cluster())
-            .map_err(|error| error.to_string())?;
-        let client = runtime
-            .block_on(cluster.client())
-            .map_err(|error| error.to_string())?;
-        let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+        // asked of another program, so that a cluster that cannot make them by mistake is not skipped
+        let namespaces = [
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "--net",
+            "--pid",
+            "--fork",
+            "true",
+        ];
+        if succeeds("unshare", &namespaces) == Some(false) {
+            return Err(NoSuite::Skipped("namespaces are forbidden here".into()));
+        }
+        Self::with_cluster().map_err(NoSuite::Broken)
+    }
+
+    fn with_cluster() -> Result<Self, Failure> {
+        let runtime = Runtime::new()?;
+        let cluster = runtime.block_on(start_cluster())?;
+        let client = runtime.block_on(cluster.client())?;
+        let directory = tempfile::tempdir()?;
         let kubeconfig = directory.path().join("kubeconfig");
-        write_kubeconfig(&kubeconfig, &cluster.kubeconfig()).map_err(|error| error.to_string())?;
+        write_kubeconfig(&kubeconfig, &cluster.kubeconfig())?;
         Ok(Self {
             runtime,
             client,
