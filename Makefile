@@ -21,7 +21,8 @@ test: ## Run all tests
 	cargo test --workspace
 
 bench: ## Measure the renderer, and the cluster against a bare Prefect server
-	cargo bench --workspace
+	cargo build --release --package prefect-e2e
+	cargo bench --package prefect-e2e-renderer --package prefect-e2e-tests
 
 lint: ## Format, clippy and rustdoc, without warnings
 	cargo fmt --all --check

@@ -73,7 +73,7 @@ fn check(broken: &Break) -> Result<(), String> {
             .map_err(|error| whole_message(&error))?;
     }
     let options = ProveOptions {
-        patience: Duration::from_secs(90),
+        patience: Duration::from_secs(120),
         patches,
         ..ProveOptions::default()
     };

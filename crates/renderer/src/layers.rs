@@ -381,6 +381,51 @@ mod tests {
     }
 
     #[test]
+    fn choices_and_patterns_are_named() {
+        let error = |text: &str| layered(&[text]).values().expect_err("a refusal").to_string();
+        assert_eq!(
+            error("server: {podSecurityContext: {seccompProfile: {type: Other}}}"),
+            "0.yaml:1:48: `server.podSecurityContext.seccompProfile.type` is the text `Other`, allowed is one of RuntimeDefault, Unconfined, Localhost"
+        );
+        assert_eq!(
+            error("server: {podSecurityContext: {seccompProfile: {localhostProfile: a}}}"),
+            "0.yaml:1:48: `server.podSecurityContext.seccompProfile.localhostProfile` is the text `a`, allowed is a path that begins with `/`"
+        );
+        assert_eq!(
+            error("secret: {password: 5, port: true}"),
+            "0.yaml:1:10: `secret.password` is a number, allowed is a text"
+        );
+        assert_eq!(
+            error("service: {port: true}"),
+            "0.yaml:1:11: `service.port` is the boolean `true`, allowed is a whole number or a text"
+        );
+        assert_eq!(
+            error("service: {extraPorts: [{name: a}]}"),
+            "0.yaml:1:24: `service.extraPorts.0.port` is missing: each item needs it"
+        );
+        assert_eq!(
+            error("global: {prefect: {prefectApiUrl: x}}"),
+            "0.yaml:1:20: `global.prefect.prefectApiUrl` has been removed from the chart; use `server.uiConfig.prefectUiApiUrl` instead"
+        );
+        assert_eq!(
+            error("postgresql: {architecture: replication}"),
+            "0.yaml:1:14: `postgresql.architecture` is not implemented by this renderer; `--chart PATH` renders the real chart with helm"
+        );
+        assert_eq!(
+            error("zzz: 1").split("; known").next(),
+            Some("0.yaml:1:1: unknown key `zzz`")
+        );
+    }
+
+    #[test]
+    fn settings_without_effect_are_passed_over() {
+        let values = layered(&[
+            "postgresql: {architecture: standalone, metrics: {enabled: false}, backup: null, primary: {standby: {enabled: false}}}",
+        ]);
+        assert_eq!(values.values().expect("values"), Values::default());
+    }
+
+    #[test]
     fn a_list_is_no_layer() {
         let error = Layers::default().file("l.yaml", "- a\n").expect_err("a refusal");
         assert!(matches!(error, ValuesError::NoMapping { .. }), "{error}");

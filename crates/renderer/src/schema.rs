@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use schemars::generate::SchemaSettings;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::values::Values;
 
@@ -48,7 +48,7 @@ fn name_component(schema: &mut Value, name: &str) {
 /// The chart's own schema forbids other keys in the blocks of the server.
 fn close(schema: &mut Value) {
     let Some(map) = schema.as_object_mut() else { return };
-    if map.contains_key("properties") {
+    if map.contains_key("properties") && !map.contains_key("x-leaf") {
         map.insert("additionalProperties".to_owned(), false.into());
     }
     for value in map.values_mut() {
@@ -83,8 +83,7 @@ fn describe_service_account(schema: &mut Value) {
 }
 
 fn require_localhost_profile(schema: &mut Value) {
-    let profile =
-        "/properties/server/properties/podSecurityContext/anyOf/0/properties/seccompProfile/anyOf/0";
+    let profile = "/properties/server/properties/podSecurityContext/properties/seccompProfile";
     if let Some(Value::Object(profile)) = schema.pointer_mut(profile) {
         profile.insert(
             "if".to_owned(),
@@ -122,6 +121,7 @@ fn flatten_optional(schema: &mut Value) {
     };
     children.for_each(flatten_optional);
     let Some(map) = schema.as_object_mut() else { return };
+    name_choices(map);
     let Some(Value::Array(choices)) = map.get("anyOf") else {
         return;
     };
@@ -136,6 +136,22 @@ fn flatten_optional(schema: &mut Value) {
         choice.insert("description".to_owned(), description.clone());
     }
     *map = choice;
+}
+
+/// `oneOf` texts that are each described are made one `enum`.
+fn name_choices(map: &mut Map<String, Value>) {
+    let Some(Value::Array(choices)) = map.get("oneOf") else {
+        return;
+    };
+    let texts: Option<Vec<Value>> = choices
+        .iter()
+        .map(|choice| choice.get("const").cloned())
+        .collect();
+    if let Some(texts) = texts {
+        map.remove("oneOf");
+        map.insert("type".to_owned(), "string".into());
+        map.insert("enum".to_owned(), texts.into());
+    }
 }
 
 fn allow_null(schema: &mut Value) {

@@ -7,9 +7,9 @@ use miette::{IntoDiagnostic as _, WrapErr as _};
 use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 
 use crate::{
-    cluster_command::ClusterCommand, diff_command::DiffCommand, exit_code, list_command::ListCommand,
-    render_command::RenderCommand, run_command::RunCommand, schema_command::SchemaCommand,
-    values_command::ValuesCommand,
+    clean_command::CleanCommand, cluster_command::ClusterCommand, diff_command::DiffCommand, exit_code,
+    list_command::ListCommand, render_command::RenderCommand, run_command::RunCommand,
+    schema_command::SchemaCommand, values_command::ValuesCommand,
 };
 
 /// Deploys the prefect-server chart's values and proves that the deployment does what they promise.
@@ -35,6 +35,8 @@ enum Command {
     Run(Box<RunCommand>),
     /// List the scenarios
     List(ListCommand),
+    /// Remove what killed runs left on a cluster of a kubeconfig
+    Clean(CleanCommand),
     /// Print the objects that values become
     Render(Box<RenderCommand>),
     /// Show where the renderer and a real chart part
@@ -72,6 +74,7 @@ impl Command {
         match self {
             Self::Run(command) => command.run().await,
             Self::List(command) => command.run().map(|()| exit_code::PASSED),
+            Self::Clean(command) => command.run().await.map(|()| exit_code::PASSED),
             Self::Render(command) => command.run().map(|()| exit_code::PASSED),
             Self::Diff(command) => command.run(),
             Self::Values(command) => command.run().map(|()| exit_code::PASSED),
@@ -84,8 +87,8 @@ impl Command {
 /// Warnings of the program's parts go to standard error; `PREFECT_E2E_LOG` asks for more. What the API
 /// server answers is the steps' to tell.
 fn log_to_stderr() {
-    let filter =
-        EnvFilter::try_from_env("PREFECT_E2E_LOG").unwrap_or_else(|_| EnvFilter::new("warn,kube_client=off"));
+    let filter = EnvFilter::try_from_env("PREFECT_E2E_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("warn,kube_client=off,chromiumoxide=off"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -81,9 +81,9 @@ impl Diagnosis {
             .or_else(|| self.first_pod(unschedulable))
             .or_else(|| self.first_pod(hopeless))
             .or_else(|| self.failed_mount())
+            .or_else(|| self.service_without_pods())
             .or_else(|| self.first_view(crashed))
             .or_else(|| self.failed_probe())
-            .or_else(|| self.service_without_pods())
             .or_else(|| self.first_view(last_words))
     }
 
@@ -101,7 +101,8 @@ impl Diagnosis {
         if self.pods.iter().all(|view| !loops(view)) || others.any(|view| !is_ready(&view.pod)) {
             return None;
         }
-        self.first_view(crashed)
+        // what cannot reach its database ends, too
+        self.service_without_pods().or_else(|| self.first_view(crashed))
     }
 
     /// Everything that was seen, as text, to look for a reason in.
@@ -234,7 +235,8 @@ impl Diagnosis {
         })
     }
 
-    fn failed_probe(&self) -> Option<Cause> {
+    /// A probe that keeps a pod from being ready.
+    pub(crate) fn failed_probe(&self) -> Option<Cause> {
         let unready: Vec<String> = self
             .pods
             .iter()
@@ -375,7 +377,7 @@ fn hopeless(pod: &Pod) -> Option<String> {
 /// A container that ended with an error and has not come back for good.
 fn crashed(view: &PodView) -> Option<String> {
     statuses(&view.pod)
-        .find(|status| !status.ready)
+        .find(|status| !status.ready || status.restart_count > 0)
         .and_then(|status| {
             let state = status.state.as_ref();
             let last = status.last_state.as_ref();

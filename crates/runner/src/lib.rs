@@ -3,7 +3,9 @@
 //!
 //! The `prefect-e2e` command is [`main`]; what happens in a run is the stream of [`event`]s.
 
+mod browser;
 mod check;
+mod clean_command;
 mod cli;
 mod cluster_command;
 mod deploy;

@@ -12,8 +12,7 @@ use prefect_e2e_scenarios::Component;
 
 /// The API of a deployed server, by way of a port-forward that outlives its pods.
 pub(crate) struct Prefect {
-    /// Open as long as this value lives.
-    _forward: PortForward,
+    forward: PortForward,
     pub(crate) http: Http,
 }
 
@@ -33,10 +32,12 @@ impl Prefect {
             format!("http://{}", forward.address()),
             deployment.credentials.as_deref(),
         )?;
-        Ok(Self {
-            _forward: forward,
-            http,
-        })
+        Ok(Self { forward, http })
+    }
+
+    /// Where the port-forward listens.
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.forward.address()
     }
 
     /// Creates a flow named `flow`, or finds it, and gives its identifier.

@@ -1,6 +1,7 @@
 //! One scenario from its values to its verdict.
 
 use std::{
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     check::{
-        Broken, autoscaling, background_services, basic_auth, chain, database, filesystem, health, ingress,
-        neighbour, probes, replicas, rollout, service, settings, survival, ui,
+        Broken, autoscaling, background_services, basic_auth, browser, chain, database, filesystem, health,
+        ingress, neighbour, probes, replicas, rollout, service, settings, survival, ui,
     },
     deploy::Place,
     deployment::Deployment,
@@ -40,6 +41,8 @@ pub struct ProveOptions {
     pub patches: Patches,
     /// Replacements of image references, for mirrors and registries without a way out.
     pub images: Vec<ImageReplacement>,
+    /// Where screenshots and the like are written.
+    pub artifacts: PathBuf,
     /// Somebody else's namespace to deploy into; each scenario has its own if `None`.
     pub namespace: Option<String>,
 }
@@ -52,6 +55,7 @@ impl Default for ProveOptions {
             chart: None,
             patches: Patches::default(),
             images: Vec::new(),
+            artifacts: std::env::temp_dir().join("prefect-e2e-artifacts"),
             namespace: None,
         }
     }
@@ -472,6 +476,14 @@ impl Proving {
             Proof::BasicAuth { auth_string } => {
                 steps
                     .check("basic auth", |_| basic_auth::enforced(deployment, auth_string))
+                    .await
+            }
+            Proof::Browser => {
+                let artifacts = &self.options.artifacts;
+                steps
+                    .check("UI in a browser", |progress| async move {
+                        browser::shows_live_data(deployment, artifacts, &progress).await
+                    })
                     .await
             }
             Proof::DatabaseRows => steps.check("database rows", |_| database::rows(deployment)).await,

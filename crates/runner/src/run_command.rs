@@ -68,6 +68,9 @@ pub(crate) struct RunCommand {
     /// Say everything: what each step sees on its way, whole logs
     #[arg(long, short)]
     verbose: bool,
+    /// Where screenshots are written [default: artifacts in the state directory]
+    #[arg(long, value_name = "DIR")]
+    artifacts: Option<PathBuf>,
     /// Write a JUnit report
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -167,6 +170,10 @@ impl RunCommand {
                 }),
                 patches: read_patches(&self.patch)?,
                 images: self.image.clone(),
+                artifacts: match &self.artifacts {
+                    Some(directory) => directory.clone(),
+                    None => StateDir::of_user().into_diagnostic()?.path().join("artifacts"),
+                },
                 namespace: self.namespace.clone(),
             },
             fail_fast: self.fail_fast,

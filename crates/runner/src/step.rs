@@ -121,6 +121,15 @@ impl Steps {
 }
 
 impl Progress {
+    /// Names a file that was written about the scenario.
+    pub(crate) fn artifact(&self, about: &str, path: &std::path::Path) {
+        let what = Happening::Artifact {
+            about: about.to_owned(),
+            path: path.display().to_string(),
+        };
+        self.events.publish(Some(&self.scenario), what);
+    }
+
     /// Says what is seen, in a line.
     pub(crate) fn say(&self, message: impl Into<String>) {
         let what = Happening::StepProgress {

@@ -147,6 +147,8 @@ pub enum Proof {
         /// `admin:password`
         auth_string: String,
     },
+    /// A real browser shows the UI with live data and without a complaint; skipped where none is installed.
+    Browser,
     /// The rows of a flow run are in the bundled database.
     DatabaseRows,
     /// All sessions of the server at the external database are encrypted, by the database's own word.

@@ -24,7 +24,7 @@ impl Chart<'_> {
             name => name.to_owned(),
         };
         if account.create {
-            let mut annotations = self.common_annotations()?;
+            let mut annotations = self.common_annotations.clone();
             let key = "backgroundServices.serviceAccount.annotations";
             annotations.extend(self.scope.table(key, &account.annotations)?);
             objects.push(Object::new(json!({
@@ -52,7 +52,7 @@ impl Chart<'_> {
         objects.push(Object::new(json!({
             "apiVersion": self.capabilities.deployment(),
             "kind": "Deployment",
-            "metadata": self.metadata(name, COMPONENT, self.common_annotations()?)?,
+            "metadata": self.metadata(name, COMPONENT, self.common_annotations.clone())?,
             "spec": self.deployment_spec(&Workload::from(values), Some(1), &account_name, container)?,
         })));
         Ok(())

@@ -4,21 +4,30 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::{Chart, scope::bare};
-use crate::{error::RenderError, object::Object, postgresql::Connection, values::Table};
+use crate::{
+    error::RenderError,
+    object::Object,
+    postgresql::{Connection, Database},
+    values::Table,
+};
 
 impl Chart<'_> {
-    pub(super) fn database(&self, objects: &mut Vec<Object>) -> Result<(), RenderError> {
+    pub(super) fn database(
+        &self,
+        bundled: Option<&Database<'_>>,
+        objects: &mut Vec<Object>,
+    ) -> Result<(), RenderError> {
         let sqlite = &self.values.sqlite;
         if sqlite.enabled && sqlite.persistence.enabled {
             objects.push(self.sqlite_volume());
         }
         if self.values.secret.create && !sqlite.enabled {
-            let connection = self.connection_string()?;
+            let connection = self.connection_string(bundled)?;
             let name = self.connection_secret();
             objects.push(Object::new(json!({
                 "apiVersion": "v1",
                 "kind": "Secret",
-                "metadata": self.metadata(name.into(), Some("server"), self.common_annotations()?)?,
+                "metadata": self.metadata(name.into(), Some("server"), self.common_annotations.clone())?,
                 "type": "Opaque",
                 "data": {"connection-string": STANDARD.encode(connection)},
             })));
@@ -73,23 +82,24 @@ impl Chart<'_> {
         }
     }
 
-    fn connection_string(&self) -> Result<String, RenderError> {
+    fn connection_string(&self, bundled: Option<&Database<'_>>) -> Result<String, RenderError> {
         let Connection {
             username,
             password,
             host,
             port,
             database,
-        } = if self.values.postgresql.enabled {
-            Connection::of_bundled(self.release, self.values)?
-        } else {
-            let secret = &self.values.secret;
-            Connection {
-                username: required("secret.username", &secret.username)?,
-                password: required("secret.password", &secret.password)?,
-                host: required("secret.host", &secret.host)?,
-                port: required("secret.port", &secret.port.to_string())?,
-                database: required("secret.database", &secret.database)?,
+        } = match bundled {
+            Some(database) => database.connection()?,
+            None => {
+                let secret = &self.values.secret;
+                Connection {
+                    username: required("secret.username", &secret.username)?,
+                    password: required("secret.password", &secret.password)?,
+                    host: required("secret.host", &secret.host)?,
+                    port: required("secret.port", &secret.port.to_string())?,
+                    database: required("secret.database", &secret.database)?,
+                }
             }
         };
         Ok(format!(

@@ -19,7 +19,7 @@ impl Chart<'_> {
             return Ok(());
         }
         let mut annotations = self.scope.table("ingress.annotations", &values.annotations)?;
-        annotations.extend(self.common_annotations()?);
+        annotations.extend(self.common_annotations.clone());
         let mut spec = Table::new();
         if !values.class_name.is_empty() && self.capabilities.has_ingress_class_name() {
             spec.insert("ingressClassName".to_owned(), values.class_name.as_str().into());
@@ -45,7 +45,7 @@ impl Chart<'_> {
             let mut paths: Vec<Value> = values.extra_paths.iter().cloned().map(Value::Object).collect();
             let path = values.host.path.as_deref().map_or(Value::Null, bare);
             let path_type = values.host.path_type.as_deref().map_or(Value::Null, bare);
-            paths.push(self.ingress_path(path, path_type));
+            paths.push(self.ingress_path(&path, &path_type));
             rules.push(json!({"host": values.host.hostname, "http": {"paths": paths}}));
         }
         for host in &values.extra_hosts {
@@ -54,8 +54,8 @@ impl Chart<'_> {
                 _ => bare(default),
             };
             let path = self.ingress_path(
-                setting("path", "/"),
-                setting("pathType", "ImplementationSpecific"),
+                &setting("path", "/"),
+                &setting("pathType", "ImplementationSpecific"),
             );
             let name = host
                 .get("name")
@@ -70,7 +70,7 @@ impl Chart<'_> {
         Ok(rules)
     }
 
-    fn ingress_path(&self, path: Value, path_type: Value) -> Value {
+    fn ingress_path(&self, path: &Value, path_type: &Value) -> Value {
         let port = self
             .values
             .ingress
@@ -79,7 +79,7 @@ impl Chart<'_> {
             .map_or(Value::Null, bare);
         let mut entry = json!({"path": path});
         if self.capabilities.has_path_type() {
-            entry["pathType"] = path_type;
+            entry["pathType"] = path_type.clone();
         }
         entry["backend"] = if self.capabilities.has_service_backend() {
             json!({"service": {"name": bare(&self.fullname), "port": {"name": port}}})

@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::{
     error::RenderError,
     object::Object,
-    postgresql,
+    postgresql::Database,
     release::Release,
     values::{Table, Values},
 };
@@ -43,6 +43,8 @@ pub(crate) struct Chart<'a> {
     name: String,
     fullname: String,
     namespace: String,
+    common_labels: Table,
+    common_annotations: Table,
 }
 
 /// Renders the objects of a release, in the order in which helm installs them.
@@ -60,16 +62,21 @@ pub(crate) struct Chart<'a> {
 /// ```
 pub fn render(release: &Release, values: &Values) -> Result<Vec<Object>, RenderError> {
     check_release_name(&release.name)?;
-    let chart = Chart::new(release, values);
+    let chart = Chart::new(release, values)?;
     chart.check_prefect_version()?;
     let mut objects = Vec::with_capacity(10);
     chart.background_services(&mut objects)?;
     chart.server(&mut objects)?;
     chart.service(&mut objects)?;
     chart.ingress(&mut objects)?;
-    chart.database(&mut objects)?;
-    if values.postgresql.enabled {
-        postgresql::render(release, values, &mut objects)?;
+    let bundled = values
+        .postgresql
+        .enabled
+        .then(|| Database::new(release, values))
+        .transpose()?;
+    chart.database(bundled.as_ref(), &mut objects)?;
+    if let Some(bundled) = bundled {
+        bundled.render(&mut objects)?;
     }
     objects.sort_by_key(|object| install_rank(object.kind()));
     Ok(objects)
@@ -113,15 +120,18 @@ fn install_rank(kind: &str) -> usize {
 }
 
 impl<'a> Chart<'a> {
-    fn new(release: &'a Release, values: &'a Values) -> Self {
+    fn new(release: &'a Release, values: &'a Values) -> Result<Self, RenderError> {
         let namespace = match values.namespace_override.as_str() {
             "" => &release.namespace,
             namespace => namespace,
         };
-        Self {
+        let scope = Scope::of_chart(release, values);
+        Ok(Self {
+            common_labels: scope.table("commonLabels", &values.common_labels)?,
+            common_annotations: scope.table("commonAnnotations", &values.common_annotations)?,
             release,
             values,
-            scope: Scope::of_chart(release, values),
+            scope,
             capabilities: Capabilities::of(release.kube_version),
             name: names::name(INFO.name, &values.name_override),
             fullname: fullname(
@@ -131,7 +141,7 @@ impl<'a> Chart<'a> {
                 &release.name,
             ),
             namespace: truncate(namespace),
-        }
+        })
     }
 
     /// The metadata of an object: labels of the chart, of the component and of the user.
@@ -142,7 +152,7 @@ impl<'a> Chart<'a> {
         annotations: Table,
     ) -> Result<Table, RenderError> {
         let mut labels = self.labels(component);
-        labels.extend(self.scope.table("commonLabels", &self.values.common_labels)?);
+        labels.extend(self.common_labels.clone());
         let mut metadata = Table::new();
         metadata.insert("name".to_owned(), name);
         metadata.insert("namespace".to_owned(), self.namespace.as_str().into());
@@ -151,11 +161,6 @@ impl<'a> Chart<'a> {
             metadata.insert("annotations".to_owned(), annotations.into());
         }
         Ok(metadata)
-    }
-
-    fn common_annotations(&self) -> Result<Table, RenderError> {
-        self.scope
-            .table("commonAnnotations", &self.values.common_annotations)
     }
 
     fn labels(&self, component: Option<&str>) -> Table {

@@ -9,7 +9,7 @@ use crate::{error::RenderError, release::Release, values::Values};
 /// When the chart refuses the values.
 pub fn notes(release: &Release, values: &Values) -> Result<String, RenderError> {
     check_release_name(&release.name)?;
-    let chart = Chart::new(release, values);
+    let chart = Chart::new(release, values)?;
     chart.check_prefect_version()?;
     let namespace = &release.namespace;
     let name = &chart.fullname;

@@ -4,12 +4,12 @@ use std::cell::OnceCell;
 
 use serde_json::{Value, json};
 
-use super::workload::as_table;
+use super::{names::fullname, workload::as_table};
 use crate::{
     error::RenderError,
     go_yaml,
     release::Release,
-    template::{self, Context, Fault},
+    template::{self, Context, Fault, Simple},
     values::{Table, Values},
     yaml,
 };
@@ -94,8 +94,88 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Evaluates as the chart does: the value as YAML, that as a template, the result as YAML again.
+    /// Evaluates a value, the short way where it leads to the same.
     fn evaluate(&self, key: &str, value: &Value) -> Result<Value, RenderError> {
+        match self.evaluate_texts(value) {
+            Some(value) => Ok(value),
+            None => self.evaluate_as_yaml(key, value),
+        }
+    }
+
+    /// Evaluates each text on its own. Nothing comes back where a text could change what is around it.
+    fn evaluate_texts(&self, value: &Value) -> Option<Value> {
+        Some(match value {
+            Value::String(text) if text.contains("{{") => self.evaluate_scalar(text)?,
+            Value::Array(items) => Value::Array(
+                items
+                    .iter()
+                    .map(|item| self.evaluate_texts(item))
+                    .collect::<Option<_>>()?,
+            ),
+            Value::Object(entries) => {
+                let entries = entries.iter().map(|(key, value)| {
+                    (!key.contains("{{")).then_some(())?;
+                    Some((key.clone(), self.evaluate_texts(value)?))
+                });
+                Value::Object(entries.collect::<Option<_>>()?)
+            }
+            other => other.clone(),
+        })
+    }
+
+    /// A text of one short line, evaluated between the quotes in which the chart writes it, if any.
+    fn evaluate_scalar(&self, text: &str) -> Option<Value> {
+        const SHORT: usize = 60;
+        if text.len() > SHORT || text.contains(['\n', '\'']) {
+            return None;
+        }
+        let quoted = match go_yaml::to_yaml(&text.into()).chars().next()? {
+            '\'' => true,
+            '"' => return None,
+            _ => false,
+        };
+        let evaluated = match template::substitute(text, |wanted| self.lookup(wanted)) {
+            Some(evaluated) => evaluated,
+            None => template::evaluate(text, self.context()).ok()?,
+        };
+        if quoted {
+            return (!evaluated.contains(['\n', '\''])).then(|| evaluated.into());
+        }
+        is_plainly_text(&evaluated).then(|| evaluated.into())
+    }
+
+    /// What most expressions ask for, without putting the whole context together.
+    fn lookup(&self, wanted: Simple<'_>) -> Option<String> {
+        let path = match wanted {
+            Simple::Include("common.names.fullname") if self.prefix.is_empty() => {
+                let Values {
+                    name_override,
+                    fullname_override,
+                    ..
+                } = self.values;
+                return Some(fullname(
+                    super::INFO.name,
+                    name_override,
+                    fullname_override,
+                    &self.release.name,
+                ));
+            }
+            Simple::Include(_) => return None,
+            Simple::Field(path) => path,
+        };
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        match path.as_slice() {
+            ["Release", "Name"] => Some(self.release.name.clone()),
+            ["Release", "Namespace"] => Some(self.release.namespace.clone()),
+            ["Values", "service", field] if self.prefix.is_empty() => as_table(&self.values.service)
+                .get(*field)
+                .and_then(template::print),
+            _ => None,
+        }
+    }
+
+    /// Evaluates as the chart does: the value as YAML, that as a template, the result as YAML again.
+    fn evaluate_as_yaml(&self, key: &str, value: &Value) -> Result<Value, RenderError> {
         let source = go_yaml::to_yaml(value);
         let text = template::evaluate(&source, self.context()).map_err(|fault| {
             self.faulty_text(key, value)
@@ -212,10 +292,26 @@ fn is_plainly_text(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rstest::rstest;
     use serde_json::json;
 
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_short_way_leads_to_the_same(text in "([a-z:# '\"\\[\\]{}&*!%@,\\-]{0,4}|\\{\\{ \\.Release\\.Name \\}\\}|\\{\\{ [`\"][a-z0-9: #\\[]{0,3}[`\"] \\}\\}){1,4}") {
+            let (release, values) = (Release::new("r", "n"), Values::default());
+            let scope = Scope::of_chart(&release, &values);
+            for value in [json!([text]), json!({"k": text, "l": [{"m": text}]})] {
+                if let Some(short) = scope.evaluate_texts(&value) {
+                    prop_assert_eq!(short, scope.evaluate_as_yaml("k", &value).expect("the long way"));
+                }
+            }
+        }
+    }
 
     #[rstest]
     #[case("prefect", json!("prefect"))]

@@ -17,7 +17,7 @@ impl Chart<'_> {
     pub(super) fn server(&self, objects: &mut Vec<Object>) -> Result<(), RenderError> {
         let account = &self.values.service_account;
         if account.create {
-            let mut annotations = self.common_annotations()?;
+            let mut annotations = self.common_annotations.clone();
             annotations.extend(
                 self.scope
                     .table("serviceAccount.annotations", &account.annotations)?,
@@ -74,7 +74,7 @@ impl Chart<'_> {
         Ok(Object::new(json!({
             "apiVersion": self.capabilities.deployment(),
             "kind": "Deployment",
-            "metadata": self.metadata(bare(&self.fullname), Some("server"), self.common_annotations()?)?,
+            "metadata": self.metadata(bare(&self.fullname), Some("server"), self.common_annotations.clone())?,
             "spec": self.deployment_spec(&workload, replicas, &self.server_account(), container)?,
         })))
     }
@@ -185,7 +185,7 @@ impl Chart<'_> {
         Ok(Object::new(json!({
             "apiVersion": self.capabilities.horizontal_pod_autoscaler(),
             "kind": "HorizontalPodAutoscaler",
-            "metadata": self.metadata(bare(&self.fullname), None, self.common_annotations()?)?,
+            "metadata": self.metadata(bare(&self.fullname), None, self.common_annotations.clone())?,
             "spec": {
                 "scaleTargetRef": {
                     "apiVersion": self.capabilities.deployment(),

@@ -13,7 +13,7 @@ impl Chart<'_> {
     pub(super) fn service(&self, objects: &mut Vec<Object>) -> Result<(), RenderError> {
         let values = &self.values.service;
         let mut annotations = self.scope.table("service.annotations", &values.annotations)?;
-        annotations.extend(self.common_annotations()?);
+        annotations.extend(self.common_annotations.clone());
         let mut spec = Table::new();
         spec.insert("type".to_owned(), bare(&values.kind));
         if !values.cluster_ip.is_empty() && values.kind == "ClusterIP" {

@@ -148,7 +148,7 @@ impl Chart<'_> {
         }
         if let Some(context) = workload
             .pod_security_context
-            .map(|context| as_table(context))
+            .map(as_table)
             .filter(|t| !t.is_empty())
         {
             spec.insert("securityContext".to_owned(), context.into());
@@ -198,16 +198,10 @@ impl Chart<'_> {
         if !env_from.is_empty() {
             container.insert("envFrom".to_owned(), env_from.into());
         }
-        if let Some(resources) = workload
-            .resources
-            .map(|resources| as_table(resources))
-            .filter(|t| !t.is_empty())
-        {
+        if let Some(resources) = workload.resources.map(as_table).filter(|t| !t.is_empty()) {
             container.insert("resources".to_owned(), resources.into());
         }
-        let context = workload
-            .container_security_context
-            .map(|context| as_table(context));
+        let context = workload.container_security_context.map(as_table);
         if let Some(context) = context.filter(|context| !context.is_empty()) {
             container.insert("securityContext".to_owned(), context.into());
         }

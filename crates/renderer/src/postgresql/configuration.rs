@@ -14,23 +14,23 @@ impl Database<'_> {
             ("extended-configuration", self.extended_configuration()?),
         ] {
             if !data.is_empty() {
-                objects.push(self.config_map(suffix, true, data)?);
+                objects.push(self.config_map(suffix, true, &data)?);
             }
         }
         let initdb = &self.values.primary.initdb;
         if !initdb.scripts.is_empty() && initdb.scripts_config_map.is_empty() {
             let scripts = self.scope.table("primary.initdb.scripts", &initdb.scripts)?;
-            objects.push(self.config_map("init-scripts", false, scripts)?);
+            objects.push(self.config_map("init-scripts", false, &scripts)?);
         }
         Ok(())
     }
 
-    fn config_map(&self, suffix: &str, of_primary: bool, data: Table) -> Result<Object, RenderError> {
+    fn config_map(&self, suffix: &str, of_primary: bool, data: &Table) -> Result<Object, RenderError> {
         let name = format!("{}-{suffix}", self.fullname);
         Ok(Object::new(json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": self.metadata(&name, self.labels(of_primary)?, self.common_annotations()?),
+            "metadata": self.metadata(&name, self.labels(of_primary), self.common_annotations.clone()),
             "data": data,
         })))
     }

@@ -4,11 +4,7 @@ use super::{Database, first};
 use crate::{
     chart::database::required,
     error::RenderError,
-    release::Release,
-    values::{
-        Values,
-        postgresql::{GlobalAuth, SecretKeys},
-    },
+    values::postgresql::{GlobalAuth, SecretKeys},
 };
 
 static NO_GLOBALS: std::sync::LazyLock<GlobalAuth> = std::sync::LazyLock::new(GlobalAuth::default);
@@ -22,22 +18,20 @@ pub(crate) struct Connection {
     pub(crate) database: String,
 }
 
-impl Connection {
-    /// How the server reaches the bundled database. The chart takes user and port from the global
-    /// settings too, but password and database from `postgresql.auth` alone.
-    pub(crate) fn of_bundled(release: &Release, values: &Values) -> Result<Self, RenderError> {
-        let database = Database::new(release, values);
-        Ok(Self {
-            username: database.username().to_owned(),
-            password: required("postgresql.auth.password", &values.postgresql.auth.password)?,
-            host: format!("{}.{}", database.fullname, release.namespace),
-            port: database.service_port(),
-            database: required("postgresql.auth.database", &values.postgresql.auth.database)?,
+impl Database<'_> {
+    /// How the server reaches the database. The chart takes user and port from the global settings too,
+    /// but password and database from `postgresql.auth` alone.
+    pub(crate) fn connection(&self) -> Result<Connection, RenderError> {
+        let auth = &self.values.auth;
+        Ok(Connection {
+            username: self.username().to_owned(),
+            password: required("postgresql.auth.password", &auth.password)?,
+            host: format!("{}.{}", self.fullname, self.release.namespace),
+            port: self.service_port(),
+            database: required("postgresql.auth.database", &auth.database)?,
         })
     }
-}
 
-impl Database<'_> {
     pub(super) fn global_auth(&self) -> &GlobalAuth {
         self.global
             .postgresql

@@ -83,7 +83,7 @@ impl Database<'_> {
         let values = self.values;
         let mount_path = values.primary.persistence.mount_path.as_deref();
         let mut env = vec![
-            text_env("BITNAMI_DEBUG", values.image.debug),
+            text_env("BITNAMI_DEBUG", &values.image.debug),
             text_env("POSTGRESQL_PORT_NUMBER", &values.container_ports.postgresql),
             optional_env("POSTGRESQL_VOLUME_DIR", mount_path),
         ];
@@ -93,7 +93,7 @@ impl Database<'_> {
         self.user_env(&mut env)?;
         let database = self.database_name()?;
         if !database.is_empty() {
-            env.push(text_env("POSTGRES_DATABASE", database));
+            env.push(text_env("POSTGRES_DATABASE", &database));
         }
         self.initdb_env(&mut env);
         env.push(text_env("POSTGRESQL_ENABLE_LDAP", "no"));
@@ -113,7 +113,7 @@ impl Database<'_> {
         } else if auth.enable_postgres_user {
             env.push(self.password_env("POSTGRES_PASSWORD", &self.admin_password_key()?)?);
         } else {
-            env.push(text_env("ALLOW_EMPTY_PASSWORD", true));
+            env.push(text_env("ALLOW_EMPTY_PASSWORD", "true"));
         }
         Ok(())
     }
@@ -230,7 +230,7 @@ impl Database<'_> {
                 let key = format!("primary.custom{}{}", name[..1].to_uppercase(), &name[1..]);
                 self.insert_table(container, name, &key, custom)?;
             } else if probe.enabled {
-                container.insert(name.to_owned(), exec_probe(probe, is_ready()?).into());
+                container.insert(name.to_owned(), exec_probe(probe, &is_ready()?).into());
             }
         }
         let (custom, probe) = (&primary.custom_readiness_probe, &primary.readiness_probe);
@@ -249,7 +249,7 @@ impl Database<'_> {
                 );
             }
             let command = json!(["/bin/sh", "-c", "-e", script]);
-            container.insert("readinessProbe".to_owned(), exec_probe(probe, command).into());
+            container.insert("readinessProbe".to_owned(), exec_probe(probe, &command).into());
         }
         Ok(())
     }
@@ -362,7 +362,7 @@ impl Database<'_> {
     }
 }
 
-fn exec_probe(probe: &PostgresqlProbe, command: Value) -> Table {
+fn exec_probe(probe: &PostgresqlProbe, command: &Value) -> Table {
     let mut table = Table::new();
     table.insert(
         "initialDelaySeconds".to_owned(),
@@ -377,7 +377,7 @@ fn exec_probe(probe: &PostgresqlProbe, command: Value) -> Table {
 }
 
 /// A variable whose value the chart puts in quotes.
-fn text_env(name: &str, value: impl ToString) -> Value {
+fn text_env(name: &str, value: &(impl ToString + ?Sized)) -> Value {
     json!({"name": name, "value": value.to_string()})
 }
 

@@ -37,31 +37,26 @@ pub(crate) struct Database<'a> {
     capabilities: Capabilities,
     name: String,
     fullname: String,
-}
-
-/// Adds the objects of the bundled database.
-pub(crate) fn render(
-    release: &Release,
-    values: &Values,
-    objects: &mut Vec<Object>,
-) -> Result<(), RenderError> {
-    let database = Database::new(release, values);
-    database.service_account(objects)?;
-    database.secret(objects)?;
-    database.config_maps(objects)?;
-    database.services(objects)?;
-    objects.push(database.stateful_set()?);
-    Ok(())
+    common_labels: Table,
+    common_annotations: Table,
+    pod_labels: Table,
 }
 
 impl<'a> Database<'a> {
-    pub(crate) fn new(release: &'a Release, values: &'a Values) -> Self {
+    pub(crate) fn new(release: &'a Release, values: &'a Values) -> Result<Self, RenderError> {
         let own = &values.postgresql;
-        Self {
+        let scope = Scope::of_postgresql(release, values);
+        let common_labels = scope.table("commonLabels", &own.common_labels)?;
+        let mut pod_labels = common_labels.clone();
+        pod_labels.extend(scope.table("primary.podLabels", &own.primary.pod_labels)?);
+        Ok(Self {
+            common_annotations: scope.table("commonAnnotations", &own.common_annotations)?,
+            common_labels,
+            pod_labels,
             release,
             global: &values.global,
             values: own,
-            scope: Scope::of_postgresql(release, values),
+            scope,
             capabilities: Capabilities::of(release.kube_version),
             name: name(INFO.name, &own.name_override),
             fullname: fullname(
@@ -70,7 +65,17 @@ impl<'a> Database<'a> {
                 &own.fullname_override,
                 &release.name,
             ),
-        }
+        })
+    }
+
+    /// Adds the objects of the database.
+    pub(crate) fn render(&self, objects: &mut Vec<Object>) -> Result<(), RenderError> {
+        self.service_account(objects)?;
+        self.secret(objects)?;
+        self.config_maps(objects)?;
+        self.services(objects)?;
+        objects.push(self.stateful_set()?);
+        Ok(())
     }
 
     fn labelling(&self) -> Labels<'_> {
@@ -82,44 +87,26 @@ impl<'a> Database<'a> {
     }
 
     /// The labels of an object, of the primary if asked for.
-    fn labels(&self, of_primary: bool) -> Result<Table, RenderError> {
-        let mut labels = self.labelling().under(&self.common_labels()?);
+    fn labels(&self, of_primary: bool) -> Table {
+        let mut labels = self.labelling().under(&self.common_labels);
         if of_primary {
             labels.insert("app.kubernetes.io/component".to_owned(), "primary".into());
         }
-        Ok(labels)
-    }
-
-    fn common_labels(&self) -> Result<Table, RenderError> {
-        self.scope.table("commonLabels", &self.values.common_labels)
-    }
-
-    fn common_annotations(&self) -> Result<Table, RenderError> {
-        self.scope
-            .table("commonAnnotations", &self.values.common_annotations)
+        labels
     }
 
     /// The user's annotations for an object with those for all objects under them.
     fn annotations(&self, key: &str, own: &Table) -> Result<Table, RenderError> {
-        let mut annotations = self.common_annotations()?;
+        let mut annotations = self.common_annotations.clone();
         annotations.extend(self.scope.table(key, own)?);
         Ok(annotations)
     }
 
     /// The labels that choose the primary's pod.
-    fn selector(&self) -> Result<Table, RenderError> {
-        let mut labels = self.labelling().selector_under(&self.pod_labels()?);
+    fn selector(&self) -> Table {
+        let mut labels = self.labelling().selector_under(&self.pod_labels);
         labels.insert("app.kubernetes.io/component".to_owned(), "primary".into());
-        Ok(labels)
-    }
-
-    fn pod_labels(&self) -> Result<Table, RenderError> {
-        let mut labels = self.common_labels()?;
-        labels.extend(
-            self.scope
-                .table("primary.podLabels", &self.values.primary.pod_labels)?,
-        );
-        Ok(labels)
+        labels
     }
 
     fn metadata(&self, name: &str, labels: Table, annotations: Table) -> Table {
@@ -149,7 +136,7 @@ impl<'a> Database<'a> {
             objects.push(Object::new(json!({
                 "apiVersion": "v1",
                 "kind": "ServiceAccount",
-                "metadata": self.metadata(&self.service_account_name(), self.labels(false)?, annotations),
+                "metadata": self.metadata(&self.service_account_name(), self.labels(false), annotations),
                 "automountServiceAccountToken": account.automount_service_account_token,
             })));
         }
@@ -187,7 +174,7 @@ impl<'a> Database<'a> {
         objects.push(Object::new(json!({
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": self.metadata(&self.fullname, self.labels(false)?, self.common_annotations()?),
+            "metadata": self.metadata(&self.fullname, self.labels(false), self.common_annotations.clone()),
             "type": "Opaque",
             "data": data,
         })));

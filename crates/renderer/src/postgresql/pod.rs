@@ -81,7 +81,7 @@ impl Database<'_> {
 
     fn preset_affinity(&self) -> Result<Value, RenderError> {
         let primary = &self.values.primary;
-        let selector = self.selector()?;
+        let selector = self.selector();
         let to_pods = |preset: &str| {
             let term = json!({
                 "labelSelector": {"matchLabels": selector},

@@ -30,7 +30,7 @@ impl Database<'_> {
         Ok(Object::new(json!({
             "apiVersion": "v1",
             "kind": "Service",
-            "metadata": self.metadata(&self.headless_name(), self.labels(true)?, annotations),
+            "metadata": self.metadata(&self.headless_name(), self.labels(true), annotations),
             "spec": {
                 "type": "ClusterIP",
                 "clusterIP": "None",
@@ -40,7 +40,7 @@ impl Database<'_> {
                     "port": bare(&self.service_port()),
                     "targetPort": "tcp-postgresql",
                 }],
-                "selector": self.selector()?,
+                "selector": self.selector(),
             },
         })))
     }
@@ -92,12 +92,12 @@ impl Database<'_> {
                 .list("primary.service.extraPorts", &service.extra_ports)?,
         );
         spec.insert("ports".to_owned(), ports.into());
-        spec.insert("selector".to_owned(), self.selector()?.into());
+        spec.insert("selector".to_owned(), self.selector().into());
         let annotations = self.annotations("primary.service.annotations", &service.annotations)?;
         Ok(Object::new(json!({
             "apiVersion": "v1",
             "kind": "Service",
-            "metadata": self.metadata(&self.fullname, self.labels(true)?, annotations),
+            "metadata": self.metadata(&self.fullname, self.labels(true), annotations),
             "spec": spec,
         })))
     }

@@ -8,7 +8,7 @@ use crate::{chart::bare, error::RenderError, object::Object, values::Table};
 impl Database<'_> {
     pub(super) fn stateful_set(&self) -> Result<Object, RenderError> {
         let primary = &self.values.primary;
-        let mut labels = self.common_labels()?;
+        let mut labels = self.common_labels.clone();
         labels.extend(self.scope.table("primary.labels", &primary.labels)?);
         let mut labels = self.labelling().under(&labels);
         labels.insert("app.kubernetes.io/component".to_owned(), "primary".into());
@@ -22,7 +22,7 @@ impl Database<'_> {
                 primary.update_strategy.clone().into(),
             );
         }
-        spec.insert("selector".to_owned(), json!({"matchLabels": self.selector()?}));
+        spec.insert("selector".to_owned(), json!({"matchLabels": self.selector()}));
         spec.insert(
             "template".to_owned(),
             json!({"metadata": self.pod_metadata()?, "spec": self.pod_spec()?}),
@@ -40,7 +40,7 @@ impl Database<'_> {
     }
 
     fn pod_metadata(&self) -> Result<Table, RenderError> {
-        let mut labels = self.labelling().under(&self.pod_labels()?);
+        let mut labels = self.labelling().under(&self.pod_labels);
         labels.insert("app.kubernetes.io/component".to_owned(), "primary".into());
         let mut annotations = self.checksums()?;
         annotations.extend(

@@ -7,7 +7,8 @@ use super::{
     datum::{Datum, Missing},
     functions::{self, Args},
     named,
-    parser::{Command, Node, Operand, Pipeline, Term, Tree, parse},
+    parser::parse,
+    tree::{Command, Node, Operand, Pipeline, Term, Tree},
 };
 
 /// Most steps of one evaluation. A step is a node, a call, an item made or sixteen bytes written: a

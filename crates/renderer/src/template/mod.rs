@@ -11,6 +11,7 @@ mod lexer;
 mod named;
 mod parser;
 mod printf;
+mod tree;
 
 pub(crate) use datum::format_float;
 
@@ -45,6 +46,39 @@ impl Context {
 /// Evaluates a template.
 pub(crate) fn evaluate(source: &str, context: &Context) -> Result<String, Fault> {
     evaluate::run(source, &context.0)
+}
+
+/// What the simplest templates ask for.
+#[derive(Clone, Copy)]
+pub(crate) enum Simple<'a> {
+    /// Fields of the top, like `.Release.Name`
+    Field(&'a [String]),
+    /// `include` of a named template with the top as its dot
+    Include(&'a str),
+}
+
+/// Evaluates a template that is no more than texts and what [`Simple`] has, like `{{ .Release.Name }}-x`.
+/// Nothing comes back for all others, and where `lookup` does not know the answer.
+pub(crate) fn substitute(source: &str, lookup: impl Fn(Simple<'_>) -> Option<String>) -> Option<String> {
+    let tree = parser::parse(source).ok()?;
+    let mut text = String::new();
+    for node in tree.body.iter() {
+        match node {
+            tree::Node::Text(part) => text.push_str(part),
+            tree::Node::Print(pipeline) => text.push_str(&lookup(pipeline.as_simple()?)?),
+            _ => return None,
+        }
+    }
+    Some(text)
+}
+
+/// A scalar as templates print it.
+pub(crate) fn print(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Some(Datum::from(value).print()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -5,72 +5,11 @@ use std::{collections::BTreeMap, rc::Rc};
 use super::{
     Fault,
     lexer::{Placed, Token, lex},
+    tree::{Command, Node, Operand, Pipeline, Term, Tree},
 };
 
 /// Deepest nesting of blocks and parentheses.
 const MAX_DEPTH: usize = 100;
-
-/// A parsed template.
-#[derive(Debug, Default)]
-pub(super) struct Tree {
-    pub(super) body: Rc<Vec<Node>>,
-    pub(super) defined: BTreeMap<String, Rc<Vec<Node>>>,
-}
-
-/// A part of a template.
-#[derive(Debug)]
-pub(super) enum Node {
-    Text(String),
-    Print(Pipeline),
-    If(Vec<(Pipeline, Vec<Node>)>, Vec<Node>),
-    With(Vec<(Pipeline, Vec<Node>)>, Vec<Node>),
-    Range(Pipeline, Vec<Node>, Vec<Node>),
-    Template {
-        name: String,
-        argument: Option<Pipeline>,
-        at: usize,
-    },
-    Break,
-    Continue,
-}
-
-/// Commands that hand their results on.
-#[derive(Debug)]
-pub(super) struct Pipeline {
-    pub(super) variables: Vec<String>,
-    pub(super) declares: bool,
-    pub(super) commands: Vec<Command>,
-    pub(super) at: usize,
-}
-
-/// A function or a value with arguments.
-#[derive(Debug)]
-pub(super) struct Command {
-    pub(super) operands: Vec<Operand>,
-    pub(super) at: usize,
-}
-
-/// A value and the fields that are taken from it.
-#[derive(Debug)]
-pub(super) struct Operand {
-    pub(super) term: Term,
-    pub(super) fields: Vec<String>,
-    pub(super) at: usize,
-}
-
-/// Where a value comes from.
-#[derive(Debug)]
-pub(super) enum Term {
-    Dot,
-    Variable(String),
-    Function(String),
-    Bool(bool),
-    Nil,
-    Int(i64),
-    Float(f64),
-    Text(Rc<str>),
-    Pipeline(Box<Pipeline>),
-}
 
 /// Parses a template.
 pub(super) fn parse(source: &str) -> Result<Tree, Fault> {

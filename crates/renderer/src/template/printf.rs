@@ -107,22 +107,22 @@ impl Spec {
             ('x', Datum::Text(text)) => text.bytes().map(|byte| format!("{byte:02x}")).collect(),
             ('X', Datum::Text(text)) => text.bytes().map(|byte| format!("{byte:02X}")).collect(),
             ('t', Datum::Bool(value)) => value.to_string(),
-            ('d', Datum::Int(number)) => self.signed(*number < 0, number.unsigned_abs().to_string()),
+            ('d', Datum::Int(number)) => self.signed(*number < 0, &number.unsigned_abs().to_string()),
             ('x', Datum::Int(number)) => self.signed(
                 *number < 0,
-                self.prefixed("0x", format!("{:x}", number.unsigned_abs())),
+                &self.prefixed("0x", format!("{:x}", number.unsigned_abs())),
             ),
             ('X', Datum::Int(number)) => self.signed(
                 *number < 0,
-                self.prefixed("0X", format!("{:X}", number.unsigned_abs())),
+                &self.prefixed("0X", format!("{:X}", number.unsigned_abs())),
             ),
             ('o', Datum::Int(number)) => self.signed(
                 *number < 0,
-                self.prefixed("0", format!("{:o}", number.unsigned_abs())),
+                &self.prefixed("0", format!("{:o}", number.unsigned_abs())),
             ),
             ('b', Datum::Int(number)) => self.signed(
                 *number < 0,
-                self.prefixed("0b", format!("{:b}", number.unsigned_abs())),
+                &self.prefixed("0b", format!("{:b}", number.unsigned_abs())),
             ),
             ('c', Datum::Int(number)) => u32::try_from(*number)
                 .ok()
@@ -132,13 +132,15 @@ impl Spec {
             ('U', Datum::Int(number)) => format!("U+{number:04X}"),
             ('f' | 'F', Datum::Float(number)) => self.signed(
                 number.is_sign_negative(),
-                format!("{:.*}", self.precision.unwrap_or(6), number.abs()),
+                &format!("{:.*}", self.precision.unwrap_or(6), number.abs()),
             ),
             ('e', Datum::Float(number)) => self.signed(
                 number.is_sign_negative(),
-                exponential(number.abs(), self.precision.unwrap_or(6)),
+                &exponential(number.abs(), self.precision.unwrap_or(6)),
             ),
-            ('g', Datum::Float(number)) => self.signed(number.is_sign_negative(), format_float(number.abs())),
+            ('g', Datum::Float(number)) => {
+                self.signed(number.is_sign_negative(), &format_float(number.abs()))
+            }
             (verb, nil) if nil.is_nil() => format!("%!{verb}(<nil>)"),
             (verb, item) => format!("%!{verb}({}={})", item.type_name(), item.print()),
         };
@@ -160,7 +162,7 @@ impl Spec {
         }
     }
 
-    fn signed(&self, negative: bool, digits: String) -> String {
+    fn signed(&self, negative: bool, digits: &str) -> String {
         let sign = match negative {
             true => "-",
             false if self.plus => "+",

@@ -136,7 +136,8 @@ pub struct BasicAuth {
     /// enable basic auth for the server, for an administrator/password combination
     #[serde(default)]
     pub enabled: bool,
-    /// basic auth credentials in the format admin:<your-password> (no brackets)
+    /// basic auth credentials in the format `admin:your-password`
+    #[schemars(description = "basic auth credentials in the format admin:<your-password> (no brackets)")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth_string: Option<String>,
     /// name of existing secret containing basic auth credentials. takes precedence over authString. must contain a key `auth-string` with the value of the auth string
@@ -161,7 +162,10 @@ pub struct UiConfig {
     /// set PREFECT_UI_ENABLED; enable the UI on the server
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// sets PREFECT_UI_API_URL; If you want to connect to the UI from somewhere external to the cluster (i.e. via an ingress), you need to set this value to the ingress URL (e.g. http://app.internal.prefect.com/api). You can find additional documentation on this here - https://docs.prefect.io/v3/manage/self-host#ui
+    /// sets PREFECT_UI_API_URL, which must be the ingress's address when the UI is opened from outside the cluster
+    #[schemars(
+        description = "sets PREFECT_UI_API_URL; If you want to connect to the UI from somewhere external to the cluster (i.e. via an ingress), you need to set this value to the ingress URL (e.g. http://app.internal.prefect.com/api). You can find additional documentation on this here - https://docs.prefect.io/v3/manage/self-host#ui"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefect_ui_api_url: Option<String>,
     /// sets PREFECT_UI_STATIC_DIRECTORY

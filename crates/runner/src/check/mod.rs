@@ -4,6 +4,7 @@
 pub(crate) mod autoscaling;
 pub(crate) mod background_services;
 pub(crate) mod basic_auth;
+pub(crate) mod browser;
 pub(crate) mod database;
 pub(crate) mod filesystem;
 pub(crate) mod health;

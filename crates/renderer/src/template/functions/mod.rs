@@ -103,6 +103,15 @@ impl Args<'_> {
                 };
                 whole(count).saturating_mul(per)
             }
+            ("uniq", [Datum::List(items)]) => items.len().saturating_mul(read),
+            ("without", [Datum::List(items), ..]) => items.len().saturating_mul(self.items.len()),
+            ("regexReplaceAll" | "regexReplaceAllLiteral", [_, text, new]) => match (text, new) {
+                (Datum::Text(text), Datum::Text(new)) => {
+                    (text.len().saturating_mul(new.len()) / 16).saturating_add(REGEX)
+                }
+                _ => REGEX,
+            },
+            ("regexMatch" | "regexFind", _) => REGEX,
             ("until", [count]) => whole(count),
             ("untilStep", [start, stop, step]) => (whole(start) + whole(stop))
                 .checked_div(whole(step))
@@ -116,10 +125,6 @@ impl Args<'_> {
                     };
                     places.saturating_mul(new.len()) / 16
                 }
-                _ => 0,
-            },
-            ("regexReplaceAll" | "regexReplaceAllLiteral", [_, text, new]) => match (text, new) {
-                (Datum::Text(text), Datum::Text(new)) => text.len().saturating_mul(new.len()) / 16,
                 _ => 0,
             },
             ("join", [between, Datum::List(items)]) => items.len().saturating_mul(between.size()),
@@ -193,6 +198,9 @@ impl Args<'_> {
         )
     }
 }
+
+/// The price of reading a regular expression.
+const REGEX: usize = 1000;
 
 /// A count, as far as it costs anything.
 fn whole(datum: &Datum) -> usize {

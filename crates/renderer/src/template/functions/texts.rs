@@ -1,6 +1,6 @@
 //! Texts.
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use super::{Args, Datum, Function, to_text};
 use crate::template::printf::{printf, quote};
@@ -222,5 +222,12 @@ fn lower(c: char) -> char {
 }
 
 fn regex(args: &Args<'_>) -> Result<Regex, String> {
-    Regex::new(args.text(0)?).map_err(|_| format!("argument 1 of `{}` is no regular expression", args.name))
+    // a limit that keeps the time to build one short
+    let built = RegexBuilder::new(args.text(0)?).size_limit(1 << 18).build();
+    built.map_err(|_| {
+        format!(
+            "argument 1 of `{}` is no regular expression, or too large a one",
+            args.name
+        )
+    })
 }
