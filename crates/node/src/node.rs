@@ -12,7 +12,8 @@ use crate::{
     ImageSource, dns,
     event::Events,
     ingress, machine,
-    pod::{self, PodControl, RunningPod},
+    orders::{self, PodControl},
+    pod::{self, RunningPod},
     service_proxy, volume,
 };
 use futures::TryStreamExt as _;
@@ -164,7 +165,7 @@ impl Node {
     }
 
     fn begin(self: &Arc<Self>, uid: String, pod: &Pod) -> PodControl {
-        let (control, orders) = pod::orders(pod);
+        let (control, orders) = orders::orders(pod);
         let node = self.clone();
         tokio::spawn(async move {
             let registry = node.clone();

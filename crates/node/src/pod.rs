@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs, io,
+    fs,
     net::Ipv4Addr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,15 +14,11 @@ use kube::{
     Api,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
 };
-use prefect_e2e_sandbox::{
-    Namespaces,
-    network::{self, PodNetwork},
-};
+use prefect_e2e_sandbox::{Namespaces, network::PodNetwork};
 use serde_json::json;
 use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet},
-    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +28,8 @@ use crate::{
     event::Severity,
     kubelet::Commands,
     node::Shared,
+    orders::{Ending, Grace, PodOrders},
+    pod_network::make_network,
     status::{self, ContainerProgress, PodProgress},
     volume::{VolumeError, Volumes, changing},
 };
@@ -98,11 +96,7 @@ impl RunningPod {
     /// The time that a container gets to end, from now on: that of the pod, which counts from the pod's
     /// deletion, or `own` for a container that ends alone.
     pub(crate) fn ending(&self, own: Option<Duration>) -> Ending {
-        Ending {
-            grace: self.grace.clone(),
-            began: Instant::now(),
-            own,
-        }
+        Ending::new(self.grace.clone(), own)
     }
 
     pub(crate) fn namespaces(&self) -> Namespaces {
@@ -152,88 +146,6 @@ impl RunningPod {
         ]
         .into_iter()
     }
-}
-
-/// What the node tells the task of a pod.
-pub(crate) struct PodControl {
-    pub(crate) stop: CancellationToken,
-    pub(crate) grace: watch::Sender<Grace>,
-    pub(crate) latest: watch::Sender<Arc<Pod>>,
-}
-
-impl PodControl {
-    /// Tells the task that its pod is to end within `period`, counted from the first time that this is told.
-    pub(crate) fn end(&self, period: Duration) {
-        self.grace.send_modify(|grace| {
-            grace.began.get_or_insert_with(Instant::now);
-            grace.period = period;
-        });
-        self.stop.cancel();
-    }
-}
-
-/// The time that a pod gets to end, and since when.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Grace {
-    pub(crate) began: Option<Instant>,
-    pub(crate) period: Duration,
-}
-
-/// The time that a container gets to end. It may become shorter while it passes.
-pub(crate) struct Ending {
-    grace: watch::Receiver<Grace>,
-    began: Instant,
-    own: Option<Duration>,
-}
-
-impl Ending {
-    /// Returns when the time is over, but not before `at_least`.
-    pub(crate) async fn over(&mut self, at_least: Instant) {
-        loop {
-            let grace = *self.grace.borrow_and_update();
-            let end = match grace.began {
-                Some(began) => began + grace.period,
-                None => self.began + self.own.unwrap_or(grace.period),
-            };
-            // a pod that is ended by force does not wait for anything
-            let end = if grace.began.is_some() && grace.period.is_zero() {
-                end
-            } else {
-                end.max(at_least)
-            };
-            tokio::select! {
-                () = tokio::time::sleep_until(end) => return,
-                changed = self.grace.changed() => if changed.is_err() {
-                    return tokio::time::sleep_until(end).await;
-                }
-            }
-        }
-    }
-}
-
-/// What a pod's task is told, on its side.
-pub(crate) struct PodOrders {
-    pub(crate) stop: CancellationToken,
-    pub(crate) grace: watch::Receiver<Grace>,
-    pub(crate) latest: watch::Receiver<Arc<Pod>>,
-}
-
-/// The two sides of what a pod's task is told.
-pub(crate) fn orders(pod: &Pod) -> (PodControl, PodOrders) {
-    let spec = pod.spec.as_ref();
-    let seconds = spec
-        .and_then(|spec| spec.termination_grace_period_seconds)
-        .unwrap_or(30);
-    let period = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-    let (grace, grace_orders) = watch::channel(Grace { began: None, period });
-    let (latest, latest_orders) = watch::channel(Arc::new(pod.clone()));
-    let stop = CancellationToken::new();
-    let orders = PodOrders {
-        stop: stop.clone(),
-        grace: grace_orders,
-        latest: latest_orders,
-    };
-    (PodControl { stop, grace, latest }, orders)
 }
 
 /// Runs a pod until it is deleted. `register` makes it known to whoever asks for logs and commands.
@@ -328,19 +240,6 @@ async fn set_up(
     })
 }
 
-async fn make_network(node: &Shared, pod: &Pod, ip: Ipv4Addr, directory: &Path) -> PodNetwork {
-    loop {
-        let error = match connect(pod, ip, directory) {
-            Ok(network) => return network,
-            Err(error) => error,
-        };
-        let message = format!("Failed to create pod sandbox: {}", whole_message(&*error));
-        node.events
-            .record(pod, None, Severity::Warning, "FailedCreatePodSandBox", message);
-        tokio::time::sleep(node.restart_pause).await;
-    }
-}
-
 async fn make_volumes(node: &Shared, pod: &Pod, volumes: &Volumes<'_>) -> BTreeMap<String, PathBuf> {
     let mut reported = String::new();
     loop {
@@ -360,40 +259,6 @@ async fn make_volumes(node: &Shared, pod: &Pod, volumes: &Volumes<'_>) -> BTreeM
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
-}
-
-type AnyError = Box<dyn std::error::Error + Send + Sync>;
-
-fn connect(pod: &Pod, ip: Ipv4Addr, directory: &Path) -> Result<PodNetwork, AnyError> {
-    let spec = pod.spec.as_ref();
-    let name = pod.metadata.name.as_deref().unwrap_or_default();
-    let hostname = spec.and_then(|spec| spec.hostname.as_deref()).unwrap_or(name);
-    // the kernel takes 63 characters
-    let hostname: String = hostname.chars().take(63).collect();
-    write_etc(pod, ip, &hostname, directory)?;
-    Ok(network::create_pod(ip, &hostname)?)
-}
-
-fn write_etc(pod: &Pod, ip: Ipv4Addr, hostname: &str, directory: &Path) -> io::Result<()> {
-    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-    let spec = pod.spec.clone().unwrap_or_default();
-    let full_name = match &spec.subdomain {
-        Some(subdomain) => format!("{hostname}.{subdomain}.{namespace}.svc.cluster.local\t{hostname}"),
-        None => hostname.to_owned(),
-    };
-    let mut hosts = format!("# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n{ip}\t{full_name}\n");
-    for alias in spec.host_aliases.iter().flatten() {
-        let names = alias.hostnames.clone().unwrap_or_default().join("\t");
-        hosts.push_str(&format!("{}\t{names}\n", alias.ip));
-    }
-    let resolv = format!(
-        "search {namespace}.svc.cluster.local svc.cluster.local cluster.local\nnameserver {}\noptions ndots:5\n",
-        crate::dns::ADDRESS
-    );
-    fs::create_dir_all(directory)?;
-    fs::write(directory.join("hosts"), hosts)?;
-    fs::write(directory.join("resolv.conf"), resolv)?;
-    fs::write(directory.join("hostname"), format!("{hostname}\n"))
 }
 
 /// Writes the pod's files anew whenever what they are made of changes. Never returns.
