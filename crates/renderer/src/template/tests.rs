@@ -47,6 +47,7 @@ pub(crate) const EXPRESSIONS: &[&str] = &[
     "{{ (index .Values.list 0) | upper }} {{ (.Values.map).a }} {{ ((.Values).text) }} {{ -5 }} {{ 0x1F }} {{ 1.5e3 }} {{ 'a' }} {{ `raw\\n` }} {{ \"\\u00e9\\x41\\n\" }} {{ 1_000 }} {{ 010 }}",
     "{{ all 1 \"\" }} {{ any 0 \"x\" }} {{ eq .Values.nope nil }} {{ list 1 \"a\" nil }}",
     "{{ .Values.float }} {{ .Values.float | toJson }} {{ .Values.big | toJson }} {{ .Values.big | toYaml }} {{ add .Values.big 1 }}",
+    "{{ eq .Values.text nil }} {{ ne nil .Values.text }} {{ 1e+2 }} {{ 25e-1 }} {{ 1E3 }} {{ quote \"a\\u00a0b\\u0085\" }}",
     "no actions }} here",
 ];
 
