@@ -24,8 +24,17 @@ struct Break {
     /// A merge patch (RFC 7386) of the scenario itself.
     #[serde(default)]
     edit: Value,
+    /// What of this machine it takes to notice.
+    #[serde(default)]
+    needs: Option<Need>,
     /// Where and why it must be noticed.
     caught: Caught,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Need {
+    Chromium,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -43,8 +52,12 @@ fn main() -> ExitCode {
     let breaks = load();
     let trials = breaks.into_iter().map(|broken| {
         let name = format!("{}: {}", broken.scenario, broken.name);
+        let lacks_browser = broken.needs == Some(Need::Chromium) && prefect_e2e::browser_program().is_none();
+        if lacks_browser {
+            println!("skipped: {name}: no Chromium; on Debian `apt-get install chromium` installs it");
+        }
         let trial = Trial::test(name, move || check(&broken).map_err(Failed::from));
-        trial.with_ignored_flag(unavailable.is_some())
+        trial.with_ignored_flag(unavailable.is_some() || lacks_browser)
     });
     if let Some(reason) = unavailable {
         println!("skipped: {reason}");

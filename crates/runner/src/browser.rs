@@ -12,7 +12,7 @@ use std::{
 
 use chromiumoxide::{
     Browser as Chromium, BrowserConfig, Page, cdp::browser_protocol::page::CaptureScreenshotFormat,
-    page::ScreenshotParams,
+    handler::viewport::Viewport, page::ScreenshotParams,
 };
 use futures::StreamExt as _;
 use serde::Deserialize;
@@ -33,6 +33,10 @@ const NAMES: [&str; 5] = [
 /// How to get one.
 pub(crate) const REMEDY: &str =
     "no Chromium in PATH or CHROME; on Debian `apt-get install chromium` installs it";
+
+/// The size of the window: tall, for a list under its filters.
+const WIDTH: u32 = 1280;
+const HEIGHT: u32 = 1500;
 
 /// Takes down failed requests, errors of scripts and what is written to the console as an error.
 const TAKE_DOWN: &str = r"
@@ -85,7 +89,8 @@ pub(crate) struct Seen {
 }
 
 /// The browser's program: `CHROME`, or the first of its names in `PATH`.
-pub(crate) fn program() -> Option<PathBuf> {
+#[must_use]
+pub fn browser_program() -> Option<PathBuf> {
     let named = std::env::var_os("CHROME")
         .map(PathBuf::from)
         .filter(|path| path.is_file());
@@ -117,7 +122,13 @@ impl Browser {
             .user_data_dir(profile.path())
             // the pages are the deployment's own, and containers forbid the browser's own sandbox
             .no_sandbox()
-            .window_size(1280, 900)
+            .window_size(WIDTH, HEIGHT)
+            // lists draw what is in view alone
+            .viewport(Viewport {
+                width: WIDTH,
+                height: HEIGHT,
+                ..Viewport::default()
+            })
             .launch_timeout(Duration::from_secs(60))
             .request_timeout(Duration::from_secs(60))
             .arg(("host-resolver-rules", format!("MAP {host} {address}").as_str()))
@@ -186,11 +197,13 @@ impl Browser {
         }
     }
 
-    /// Types `text` into the field for a password and sends the form.
+    /// Types `text` into the field for a password and sends the form. What the page complained of before,
+    /// that it is not let in, is forgotten.
     pub(crate) async fn log_in(&self, text: &str) -> Result<(), Broken> {
         let text = serde_json::Value::from(text);
         let script = format!(
             "(() => {{
+              window.__complaints.length = 0;
               const field = document.querySelector('input[type=password]');
               const set = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set;
               set.call(field, {text});

@@ -40,6 +40,7 @@ mod target;
 mod values_args;
 mod values_command;
 
+pub use browser::browser_program;
 pub use cli::main;
 pub use helm::{Chart, ChartError};
 pub use image::{ImageReplacement, NotAReplacement};

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Opens the dashboard, logs in where that is asked for, and looks for a flow run that was just written.
 pub(crate) async fn shows_live_data(deployment: &Deployment, artifacts: &Path, progress: &Progress) -> Seen {
-    let Some(program) = browser::program() else {
+    let Some(program) = browser::browser_program() else {
         return Ok(Verdict::Skipped(browser::REMEDY.into()));
     };
     let api = deployment.text("/server/uiConfig/prefectUiApiUrl");

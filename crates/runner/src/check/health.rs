@@ -138,7 +138,10 @@ fn astray(deployment: &Deployment, diagnosis: &Diagnosis) -> Result<Broken, Brok
     };
     let listens = deployment.container_port();
     // a pod that is not ready gets nothing from its Service
-    if let Some(cause) = diagnosis.service_without_pods().or_else(|| diagnosis.failed_probe()) {
+    if let Some(cause) = diagnosis
+        .service_without_pods()
+        .or_else(|| diagnosis.failed_probe())
+    {
         return Ok(Broken::new(cause.message).object(cause.object));
     }
     if leads_to
