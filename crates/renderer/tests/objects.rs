@@ -339,6 +339,10 @@ fn versions_of_kubernetes_differ(#[case] minor: u32) {
     "`server.podLabels` leads to invalid YAML"
 )]
 #[case(
+    "postgresql: {primary: {podLabels: {a: '{{ .Values.service.port }}'}}}",
+    "`postgresql.primary.podLabels.a`: in the template `{{ .Values.service.port }}`, column 4: unknown field `service`"
+)]
+#[case(
     "postgresql: {primary: {podLabels: {a: '{{ .Values.server }}'}}}",
     "`postgresql.primary.podLabels.a`: in the template `{{ .Values.server }}`, column 4: unknown field `server`"
 )]

@@ -48,6 +48,7 @@ pub(crate) const EXPRESSIONS: &[&str] = &[
     "{{ all 1 \"\" }} {{ any 0 \"x\" }} {{ eq .Values.nope nil }} {{ list 1 \"a\" nil }}",
     "{{ .Values.float }} {{ .Values.float | toJson }} {{ .Values.big | toJson }} {{ .Values.big | toYaml }} {{ add .Values.big 1 }}",
     "{{ eq .Values.text nil }} {{ ne nil .Values.text }} {{ 1e+2 }} {{ 25e-1 }} {{ 1E3 }} {{ quote \"a\\u00a0b\\u0085\" }}",
+    "{{ printf \"%x %X %o %b %d\" -255 -255 -8 -5 -3 }}",
     "no actions }} here",
 ];
 
