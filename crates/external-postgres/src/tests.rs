@@ -22,7 +22,12 @@ const OWN_SSL: &str = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 async fn options(backend: Backend, tls: Option<Tls>) -> Option<(Options, TempDir)> {
     let missing = match backend {
         Backend::Container => match testcontainers::core::client::docker_client_instance().await {
-            Ok(engine) => engine.ping().await.err().map(|error| error.to_string()),
+            Ok(engine) if engine.ping().await.is_err() => Some("no Docker engine answers".to_owned()),
+            Ok(engine) => {
+                let missing = engine.inspect_image("postgres:15").await.is_err();
+                missing
+                    .then(|| "the Docker engine lacks an image; `docker pull postgres:15` gets it".to_owned())
+            }
             Err(error) => Some(error.to_string()),
         },
         _ => match PostgresServer::find(None) {

@@ -21,7 +21,11 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schemas/scenario.json");
         let text = std::fs::read_to_string(path).unwrap();
         let written: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(written, json_schema(), "`prefect-e2e schema scenario > schemas/scenario.json` writes it anew");
+        assert_eq!(
+            written,
+            json_schema(),
+            "`prefect-e2e schema scenario > schemas/scenario.json` writes it anew"
+        );
     }
 
     #[test]
