@@ -68,10 +68,16 @@ pub(crate) async fn start(
     }
     let request = request(options, certificates);
     let container = request.start().await.map_err(ExternalPostgresError::engine)?;
-    let port = container
-        .get_host_port_ipv4(PORT)
-        .await
-        .map_err(ExternalPostgresError::engine)?;
+    let port = match container.get_host_port_ipv4(PORT).await {
+        Ok(port) => port,
+        // one that has ended has no ports any more
+        Err(_) if !container.is_running().await.unwrap_or(true) => {
+            return Err(ExternalPostgresError::Ended {
+                log: last_lines(&container).await,
+            });
+        }
+        Err(error) => return Err(ExternalPostgresError::engine(error)),
+    };
     let network_address = match &options.network {
         Some(_) => {
             let address = container
@@ -178,7 +184,7 @@ impl ContainerServer {
                 .map_err(ExternalPostgresError::engine)?
             {
                 return Err(ExternalPostgresError::Ended {
-                    log: self.log().await,
+                    log: last_lines(&self.container).await,
                 });
             }
             if Instant::now() > deadline {
@@ -192,14 +198,14 @@ impl ContainerServer {
         }
         Ok(())
     }
+}
 
-    /// The end of what the server said.
-    async fn log(&self) -> String {
-        let log = self.container.stderr_to_vec().await.unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(TOLD)..].join("\n")
-    }
+/// The end of what the server said.
+async fn last_lines(container: &ContainerAsync<GenericImage>) -> String {
+    let log = container.stderr_to_vec().await.unwrap_or_default();
+    let log = String::from_utf8_lossy(&log);
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(TOLD)..].join("\n")
 }
 
 #[async_trait]
