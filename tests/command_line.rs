@@ -48,7 +48,7 @@ fn the_scenarios_are_listed() {
 }
 
 #[rstest]
-#[case(&["run", "sqlit"], &["no scenario is called \"sqlit\"", "did you mean sqlite?"])]
+#[case(&["run", "sqlit"], &["no scenario is called \"sqlit\"", "did you mean sqlite"])]
 #[case(&["run", "--label", "nothing"], &["no scenario has the label \"nothing\"", "database"])]
 #[case(&["run", "nowhere/x.yaml"], &["cannot read nowhere/x.yaml"])]
 #[case(&["run", "--scenarios", "crates"], &["crates holds no scenario"])]
