@@ -42,9 +42,12 @@ static SUITE: OnceLock<Result<Suite, String>> = OnceLock::new();
 /// When this machine cannot run one.
 pub fn suite() -> Result<&'static Suite, &'static str> {
     let start = || {
-        RUNTIME
-            .block_on(Suite::start())
-            .map_err(|error| whole_message(&error))
+        // the cluster ends with the thread that started it, and a test's thread ends with the test
+        let starting = RUNTIME.spawn(Suite::start());
+        match RUNTIME.block_on(starting) {
+            Ok(suite) => suite.map_err(|error| whole_message(&error)),
+            Err(panicked) => Err(panicked.to_string()),
+        }
     };
     SUITE.get_or_init(start).as_ref().map_err(String::as_str)
 }
