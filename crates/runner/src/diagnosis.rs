@@ -220,32 +220,21 @@ impl Diagnosis {
     }
 
     fn failed_mount(&self) -> Option<Cause> {
-        let waiting = self.pods.iter().filter(|view| phase(&view.pod) == "Pending");
-        let names: Vec<String> = waiting.map(|view| view.pod.name_any()).collect();
-        let event = self.events.iter().rev().find(|event| {
-            let about = event.involved_object.name.as_ref();
-            event.reason.as_deref() == Some("FailedMount") && about.is_some_and(|name| names.contains(name))
-        })?;
-        Some(Cause {
-            message: event.message.clone().unwrap_or_default(),
-            object: format!(
-                "pod/{}",
-                event.involved_object.name.as_deref().unwrap_or_default()
-            ),
-        })
+        self.last_event("FailedMount", |pod| phase(pod) == "Pending")
     }
 
     /// A probe that keeps a pod from being ready.
     pub(crate) fn failed_probe(&self) -> Option<Cause> {
-        let unready: Vec<String> = self
-            .pods
-            .iter()
-            .filter(|view| !is_ready(&view.pod))
-            .map(|view| view.pod.name_any())
-            .collect();
+        self.last_event("Unhealthy", |pod| !is_ready(pod))
+    }
+
+    /// The last event of this reason about a pod that `concerns` takes.
+    fn last_event(&self, reason: &str, concerns: impl Fn(&Pod) -> bool) -> Option<Cause> {
+        let pods = self.pods.iter().filter(|view| concerns(&view.pod));
+        let names: Vec<String> = pods.map(|view| view.pod.name_any()).collect();
         let event = self.events.iter().rev().find(|event| {
             let about = event.involved_object.name.as_ref();
-            event.reason.as_deref() == Some("Unhealthy") && about.is_some_and(|name| unready.contains(name))
+            event.reason.as_deref() == Some(reason) && about.is_some_and(|name| names.contains(name))
         })?;
         Some(Cause {
             message: event.message.clone().unwrap_or_default(),
