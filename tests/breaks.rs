@@ -56,14 +56,7 @@ fn main() -> ExitCode {
         if lacks_browser {
             println!("skipped: {name}: no Chromium; on Debian `apt-get install chromium` installs it");
         }
-        let trial = Trial::test(name, move || {
-            // a machine that does other work at the same time may starve a server
-            let outcome = check(&broken).or_else(|first| {
-                println!("missed, and is tried once more: {first}");
-                check(&broken)
-            });
-            outcome.map_err(Failed::from)
-        });
+        let trial = Trial::test(name, move || check(&broken).map_err(Failed::from));
         trial.with_ignored_flag(unavailable.is_some() || lacks_browser)
     });
     if let Some(reason) = unavailable {

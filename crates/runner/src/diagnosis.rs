@@ -1,6 +1,9 @@
 //! What is wrong in a namespace: the cause in a line, and what was seen around it.
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod, Service};
+use k8s_openapi::{
+    api::core::v1::{ContainerStatus, Event, Pod, Service},
+    jiff::Timestamp,
+};
 use kube::{
     Api, ResourceExt as _,
     api::{ListParams, LogParams},
@@ -92,13 +95,21 @@ impl Diagnosis {
         self.refused_pods().or_else(|| self.first_pod(hopeless))
     }
 
-    /// A container that has ended `restarts` times while every other pod is ready.
+    /// A container that has ended `restarts` times, the last time of a start at which every other pod was
+    /// ready already: what ended for want of its database is not lost once the database is back.
     pub(crate) fn crash_loop(&self, restarts: i32) -> Option<Cause> {
-        let loops = |view: &PodView| {
-            statuses(&view.pod).any(|status| !status.ready && status.restart_count >= restarts)
-        };
-        let mut others = self.pods.iter().filter(|view| !loops(view));
-        if self.pods.iter().all(|view| !loops(view)) || others.any(|view| !is_ready(&view.pod)) {
+        let (loops, others): (Vec<&PodView>, Vec<&PodView>) = self
+            .pods
+            .iter()
+            .partition(|view| last_start_of_loop(&view.pod, restarts).is_some());
+        let last_start = loops
+            .iter()
+            .filter_map(|view| last_start_of_loop(&view.pod, restarts))
+            .min()?;
+        if others
+            .iter()
+            .any(|view| ready_since(&view.pod).is_none_or(|since| since >= last_start))
+        {
             return None;
         }
         // what cannot reach its database ends, too
@@ -334,6 +345,30 @@ fn phase(pod: &Pod) -> &str {
         .as_ref()
         .and_then(|status| status.phase.as_deref())
         .unwrap_or("Pending")
+}
+
+/// When the run that ended last began, of a container that ended `restarts` times and is not ready.
+fn last_start_of_loop(pod: &Pod, restarts: i32) -> Option<Timestamp> {
+    let looping = statuses(pod).filter(|status| !status.ready && status.restart_count >= restarts);
+    let ended = looping.filter_map(|status| {
+        let states = [status.state.as_ref(), status.last_state.as_ref()];
+        states
+            .into_iter()
+            .flatten()
+            .find_map(|state| state.terminated.as_ref())
+    });
+    ended
+        .filter_map(|ended| ended.started_at.as_ref().map(|time| time.0))
+        .min()
+}
+
+fn ready_since(pod: &Pod) -> Option<Timestamp> {
+    let conditions = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    let mut ready = conditions.filter(|condition| condition.type_ == "Ready" && condition.status == "True");
+    ready.next()?.last_transition_time.as_ref().map(|time| time.0)
 }
 
 fn unschedulable(pod: &Pod) -> Option<String> {
@@ -598,6 +633,22 @@ mod tests {
         let cause = diagnosis(json!([]), events, "").cause().unwrap();
         assert_eq!(cause.message, "serviceaccount \"x\" not found");
         assert_eq!(cause.object, "replicaset/web-1");
+    }
+
+    #[rstest]
+    #[case::the_database_was_ready_before("2026-01-01T00:00:09Z", true)]
+    #[case::the_database_came_back_since("2026-01-01T00:00:10Z", false)]
+    fn a_crash_loop_is_hopeless_only_with_all_others_ready(#[case] ready: &str, #[case] hopeless: bool) {
+        let mut server = container(&json!({"waiting": {"reason": "CrashLoopBackOff"}}));
+        server["containerStatuses"][0]["lastState"]["terminated"]["startedAt"] =
+            "2026-01-01T00:00:10Z".into();
+        let mut pods = pod(&server);
+        let database = json!({"metadata": {"name": "database"}, "status": {"phase": "Running", "conditions": [
+            {"type": "Ready", "status": "True", "lastTransitionTime": ready}]}});
+        pods.as_array_mut().unwrap().push(database);
+        let diagnosis = diagnosis(pods, json!([]), "");
+        assert_eq!(diagnosis.crash_loop(2).is_some(), hopeless);
+        assert_eq!(diagnosis.crash_loop(3), None);
     }
 
     #[rstest]

@@ -298,6 +298,7 @@ impl Proving {
             .await?;
         made.objects.clone_from(&objects);
         self.make_images(&objects).await?;
+        self.steps.deployed_in(place);
         self.apply("deploy", place, &objects, &[]).await?;
         Ok(self.deployment(place, values, objects))
     }

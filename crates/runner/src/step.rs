@@ -1,9 +1,11 @@
 //! The steps of a scenario: each is told when it begins, what it sees, and how it ends.
 
-use std::{future::Future, time::Instant};
+use std::{future::Future, sync::OnceLock, time::Instant};
 
 use crate::{
     check::{Broken, Seen, Verdict},
+    deploy::Place,
+    diagnosis::Diagnosis,
     event::{Events, Happening, Outcome},
 };
 
@@ -12,6 +14,7 @@ pub(crate) struct Steps {
     events: Events,
     scenario: String,
     rerun: String,
+    deployed: OnceLock<Place>,
 }
 
 /// Says what a step sees at the moment.
@@ -36,7 +39,13 @@ impl Steps {
             events,
             scenario: scenario.to_owned(),
             rerun,
+            deployed: OnceLock::new(),
         }
+    }
+
+    /// From now on a step that fails tells what its namespace looks like, too.
+    pub(crate) fn deployed_in(&self, place: &Place) {
+        self.deployed.get_or_init(|| place.clone());
     }
 
     pub(crate) fn events(&self) -> &Events {
@@ -61,7 +70,7 @@ impl Steps {
         let result = work(self.progress(step)).await;
         let (outcome, result) = match result {
             Ok(value) => (Outcome::Passed { seen: seen(&value) }, Ok(value)),
-            Err(broken) => self.failed(broken),
+            Err(broken) => self.failed(broken).await,
         };
         self.end(step, outcome, begin);
         result
@@ -80,7 +89,7 @@ impl Steps {
         let (outcome, result) = match work(self.progress(step)).await {
             Ok(Verdict::Holds(seen)) => (Outcome::Passed { seen }, Ok(())),
             Ok(Verdict::Skipped(reason)) => (Outcome::Skipped { reason }, Ok(())),
-            Err(broken) => self.failed(broken),
+            Err(broken) => self.failed(broken).await,
         };
         self.end(step, outcome, begin);
         result
@@ -109,7 +118,10 @@ impl Steps {
         });
     }
 
-    fn failed<T>(&self, broken: Broken) -> (Outcome, Result<T, StepFailed>) {
+    async fn failed<T>(&self, mut broken: Broken) -> (Outcome, Result<T, StepFailed>) {
+        if let Some(place) = self.deployed.get().filter(|_| !broken.has_details()) {
+            broken = broken.details(Diagnosis::of(place).await.details());
+        }
         let failed = StepFailed {
             of_the_environment: broken.is_of_the_environment(),
         };

@@ -87,6 +87,10 @@ impl Broken {
         self
     }
 
+    pub(crate) fn has_details(&self) -> bool {
+        !self.failure.details.is_empty()
+    }
+
     /// The cause in a line.
     #[must_use]
     pub(crate) fn cause(&self) -> &str {
