@@ -7,9 +7,9 @@ use miette::{IntoDiagnostic as _, WrapErr as _};
 use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 
 use crate::{
-    clean_command::CleanCommand, cluster_command::ClusterCommand, diff_command::DiffCommand, exit_code,
-    list_command::ListCommand, render_command::RenderCommand, run_command::RunCommand,
-    schema_command::SchemaCommand, values_command::ValuesCommand,
+    clean_command::CleanCommand, cluster_command::ClusterCommand, diff_command::DiffCommand,
+    doctor_command::DoctorCommand, exit_code, list_command::ListCommand, render_command::RenderCommand,
+    run_command::RunCommand, schema_command::SchemaCommand, values_command::ValuesCommand,
 };
 
 /// Deploys the prefect-server chart's values and proves that the deployment does what they promise.
@@ -35,7 +35,9 @@ enum Command {
     Run(Box<RunCommand>),
     /// List the scenarios
     List(ListCommand),
-    /// Remove what killed runs left on a cluster of a kubeconfig
+    /// Say what this machine has, what it lacks and how to get it
+    Doctor(DoctorCommand),
+    /// Remove what killed runs left: kind clusters, and namespaces at a cluster of the kubeconfig
     Clean(CleanCommand),
     /// Print the objects that values become
     Render(Box<RenderCommand>),
@@ -74,6 +76,7 @@ impl Command {
         match self {
             Self::Run(command) => command.run().await,
             Self::List(command) => command.run().map(|()| exit_code::PASSED),
+            Self::Doctor(command) => command.run().await,
             Self::Clean(command) => command.run().await.map(|()| exit_code::PASSED),
             Self::Render(command) => command.run().map(|()| exit_code::PASSED),
             Self::Diff(command) => command.run(),
