@@ -139,3 +139,131 @@ fn a_machine_without_python_is_told_how_to_get_it() {
     assert!(text.contains("apt install python3"), "{text}");
     assert_eq!(output.status.code(), Some(2), "{text}");
 }
+
+#[test]
+fn the_matrix_has_nothing_doubtful() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = run(&["lint"], directory.path());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(text(&output).starts_with("0 findings in"), "{}", text(&output));
+}
+
+#[test]
+fn findings_are_told_with_their_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("mine.yaml");
+    fs::write(
+        &path,
+        "description: x\nvalues:\n  service:\n    port: 4200\nproves:\n  - backgroundServices\n",
+    )
+    .unwrap();
+    let shown = path.to_str().unwrap();
+    let plain = run(&["lint", shown], directory.path());
+    assert_eq!(plain.status.code(), Some(1));
+    for place in [
+        ": schema-line: ",
+        ":4:5: default-value: ",
+        ":6:5: meaningless-proof: ",
+    ] {
+        assert!(
+            text(&plain).contains(&format!("{shown}{place}")),
+            "{}",
+            text(&plain)
+        );
+    }
+    let json = run(&["lint", shown, "--format", "json"], directory.path());
+    let findings: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(findings[1]["rule"], "default-value");
+    assert_eq!(findings[1]["position"], serde_json::json!([4, 5]));
+    refused(
+        &run(&["lint", "nowhere.yaml"], directory.path()),
+        &["cannot read nowhere.yaml"],
+    );
+}
+
+#[test]
+fn values_become_a_scenario_that_is_not_overwritten() {
+    let directory = tempfile::tempdir().unwrap();
+    let values = directory.path().join("values.yaml");
+    fs::write(&values, "postgresql: {enabled: false}\nsqlite: {enabled: true}\n").unwrap();
+    let scenarios = directory.path().join("scenarios");
+    let new = |name: &str, more: &[&str]| {
+        let mut arguments = vec!["new", name, "--from", values.to_str().unwrap()];
+        arguments.extend(["--scenarios", scenarios.to_str().unwrap()]);
+        arguments.extend(more);
+        run(&arguments, directory.path())
+    };
+    let output = new("mine", &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(
+        text(&output).contains("prefect-e2e run mine"),
+        "{}",
+        text(&output)
+    );
+    assert!(scenarios.join("scenario.schema.json").is_file());
+    let linted = run(
+        &["lint", "--scenarios", scenarios.to_str().unwrap()],
+        directory.path(),
+    );
+    assert_eq!(linted.status.code(), Some(0), "{}", text(&linted));
+    refused(&new("mine", &[]), &["mine.yaml is there already", "--force"]);
+    assert_eq!(new("mine", &["--force"]).status.code(), Some(0));
+    refused(&new("No.Name", &[]), &["is no name for a scenario"]);
+    fs::write(&values, "server: {replicaCont: 1}\n").unwrap();
+    refused(&new("other", &[]), &["values.yaml:1:10", "replicaCont"]);
+}
+
+#[test]
+fn coverage_has_a_threshold() {
+    let directory = tempfile::tempdir().unwrap();
+    let enough = run(
+        &["coverage", "--threshold", "20", "--format", "json"],
+        directory.path(),
+    );
+    assert_eq!(enough.status.code(), Some(0), "{}", text(&enough));
+    let report: serde_json::Value = serde_json::from_slice(&enough.stdout).unwrap();
+    assert!(report["percent"].as_f64().unwrap() > 20.0);
+    let less = run(&["coverage", "--threshold", "100%"], directory.path());
+    assert_eq!(less.status.code(), Some(1), "{}", text(&less));
+    assert!(text(&less).contains("less than 100 %"), "{}", text(&less));
+    refused(
+        &run(&["coverage", "--threshold", "101"], directory.path()),
+        &["from 0 to 100"],
+    );
+}
+
+#[rstest]
+#[case("bash", "complete -o")]
+#[case("zsh", "#compdef prefect-e2e")]
+#[case("fish", "complete --keep-order")]
+fn a_shell_completes_names_of_scenarios(#[case] shell: &str, #[case] part: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let script = run(&["completions", shell], directory.path());
+    assert!(text(&script).contains(part), "{}", text(&script));
+    let asked = Command::new(program())
+        .args(["--", "prefect-e2e", "run", "external"])
+        .current_dir(root())
+        .env("PREFECT_E2E_COMPLETE", shell)
+        .env("_CLAP_COMPLETE_INDEX", "2")
+        .output()
+        .unwrap();
+    assert!(text(&asked).contains("external-postgres"), "{}", text(&asked));
+}
+
+#[test]
+fn there_is_a_manual_page_for_each_command() {
+    let directory = tempfile::tempdir().unwrap();
+    let page = run(&["man"], directory.path());
+    assert!(text(&page).contains(".TH prefect-e2e 1"), "{}", text(&page));
+    let pages = directory.path().join("man");
+    assert!(
+        run(
+            &["man", "--output-dir", pages.to_str().unwrap()],
+            directory.path()
+        )
+        .status
+        .success()
+    );
+    let run_page = fs::read_to_string(pages.join("prefect-e2e-run.1")).unwrap();
+    assert!(run_page.contains("timeout"), "{run_page}");
+}

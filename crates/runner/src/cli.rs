@@ -2,14 +2,26 @@
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::CompleteEnv;
 use miette::{IntoDiagnostic as _, WrapErr as _};
 use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 
 use crate::{
-    clean_command::CleanCommand, cluster_command::ClusterCommand, diff_command::DiffCommand, exit_code,
-    list_command::ListCommand, render_command::RenderCommand, run_command::RunCommand,
-    schema_command::SchemaCommand, values_command::ValuesCommand,
+    clean_command::CleanCommand,
+    cluster_command::ClusterCommand,
+    completions_command::{COMPLETING, CompletionsCommand},
+    coverage_command::CoverageCommand,
+    diff_command::DiffCommand,
+    exit_code,
+    lint_command::LintCommand,
+    list_command::ListCommand,
+    man_command::ManCommand,
+    new_command::NewCommand,
+    render_command::RenderCommand,
+    run_command::RunCommand,
+    schema_command::SchemaCommand,
+    values_command::ValuesCommand,
 };
 
 /// Deploys the prefect-server chart's values and proves that the deployment does what they promise.
@@ -35,6 +47,12 @@ enum Command {
     Run(Box<RunCommand>),
     /// List the scenarios
     List(ListCommand),
+    /// Write a scenario from your own values
+    New(NewCommand),
+    /// Find what is doubtful in scenario files
+    Lint(LintCommand),
+    /// Tell which of the chart's values the scenarios set, and which have an effect at all
+    Coverage(CoverageCommand),
     /// Remove what killed runs left on a cluster of a kubeconfig
     Clean(CleanCommand),
     /// Print the objects that values become
@@ -48,11 +66,16 @@ enum Command {
     /// The embedded cluster on its own, to look at with kubectl
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// Print what makes a shell complete commands, flags and names of scenarios
+    Completions(CompletionsCommand),
+    /// Print the manual page, or write one for each command
+    Man(ManCommand),
 }
 
 /// Runs the command line of this process and gives its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    CompleteEnv::with_factory(Cli::command).var(COMPLETING).complete();
     let cli = Cli::parse();
     log_to_stderr();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -74,12 +97,17 @@ impl Command {
         match self {
             Self::Run(command) => command.run().await,
             Self::List(command) => command.run().map(|()| exit_code::PASSED),
+            Self::New(command) => command.run().map(|()| exit_code::PASSED),
+            Self::Lint(command) => command.run(),
+            Self::Coverage(command) => command.run(),
             Self::Clean(command) => command.run().await.map(|()| exit_code::PASSED),
             Self::Render(command) => command.run().map(|()| exit_code::PASSED),
             Self::Diff(command) => command.run(),
             Self::Values(command) => command.run().map(|()| exit_code::PASSED),
             Self::Schema(command) => command.run().map(|()| exit_code::PASSED),
             Self::Cluster(command) => command.run().await.map(|()| exit_code::PASSED),
+            Self::Completions(command) => command.run().map(|()| exit_code::PASSED),
+            Self::Man(command) => command.run(Cli::command()).map(|()| exit_code::PASSED),
         }
     }
 }
@@ -100,8 +128,6 @@ fn log_to_stderr() {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
