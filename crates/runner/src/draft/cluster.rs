@@ -1,13 +1,15 @@
 //! What a small cluster that has nothing of the user's cannot give.
 
 use prefect_e2e_images::ImageStore;
+use prefect_e2e_scenarios::Upgrade;
+use serde_json::{Map, Value, json};
 
 use super::Draft;
 
 /// Where the chart has settings of pods.
 pub(super) const WORKLOADS: [&str; 3] = ["server", "backgroundServices", "postgresql.primary"];
 
-/// The most pods of a kind: each boots a server.
+/// The most servers: each takes seconds of CPU to boot.
 const PODS: u64 = 2;
 
 const ELSEWHERE: &str = "a scenario has a namespace of its own";
@@ -60,12 +62,12 @@ impl Draft {
     }
 
     fn ask_nothing_of_the_outside(&mut self) {
-        let analytics = serde_json::json!({"name": "PREFECT_SERVER_ANALYTICS_ENABLED", "value": "false"});
+        let analytics = json!({"name": "PREFECT_SERVER_ANALYTICS_ENABLED", "value": "false"});
         self.add_env(analytics, "nothing is asked of the outside");
     }
 
     /// Adds a variable to all pods, unless the user sets it.
-    pub(super) fn add_env(&mut self, variable: serde_json::Value, why: &str) {
+    pub(super) fn add_env(&mut self, variable: Value, why: &str) {
         const KEY: &str = "global.prefect.env";
         let mut list = self
             .given(KEY)
@@ -104,15 +106,35 @@ impl Draft {
         }
     }
 
+    /// Starts with one server, and has more of them, as the user, once the database has its tables.
     fn boot_few_servers(&mut self) {
-        for key in ["server.replicaCount", "server.autoscaling.minReplicas"] {
-            let asked = self
-                .given(key)
-                .and_then(serde_json::Value::as_u64)
-                .unwrap_or_default();
-            if asked > PODS && !self.is_on("sqlite.enabled", false) {
-                self.set(key, PODS, format!("yours is {asked}; each one boots a server"));
-            }
+        const ALONE: &str = "servers that boot at once on an empty database race for its tables";
+        if self.is_on("sqlite.enabled", false) {
+            return;
         }
+        let mut more = Map::new();
+        for (above, key) in [("", "replicaCount"), ("autoscaling", "minReplicas")] {
+            let path = ["server", above, key].into_iter().filter(|step| !step.is_empty());
+            let path = path.collect::<Vec<_>>().join(".");
+            let asked = self.given(&path).and_then(Value::as_u64).unwrap_or_default();
+            if asked <= 1 {
+                continue;
+            }
+            self.set(&path, 1, format!("yours is {asked}, rolled out below: {ALONE}"));
+            let few = Value::from(asked.min(PODS));
+            let count = if above.is_empty() { few } else { json!({key: few}) };
+            more.insert(if above.is_empty() { key } else { above }.to_owned(), count);
+        }
+        if more.is_empty() {
+            return;
+        }
+        if !self.is_on("server.readinessProbe.enabled", false) {
+            let why = "of several servers only those are asked that listen";
+            self.set("server.readinessProbe.enabled", true, why);
+        }
+        self.file.upgrades = vec![Upgrade {
+            description: format!("as many servers as yours has, up to {PODS}"),
+            values: Map::from_iter([("server".to_owned(), more.into())]),
+        }];
     }
 }

@@ -72,7 +72,6 @@ impl Draft {
         draft.shrink_requests()?;
         draft.require_secrets()?;
         draft.propose_proofs()?;
-        draft.render()?;
         Ok(draft)
     }
 
@@ -284,6 +283,7 @@ postgresql:
 postgresql: {enabled: false, auth: {existingSecret: our-db}}
 secret: {create: false}
 server:
+  replicaCount: 3
   basicAuth: {enabled: true, existingSecret: our-auth}
   extraEnvVarsSecret: our-settings
   extraVolumes:
