@@ -8,7 +8,7 @@ PREFECT_E2E = cargo run --package prefect-e2e --
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-e2e: ## Prove one scenario: make e2e SCENARIO=sqlite [TARGET=embedded|kubeconfig]
+e2e: ## Prove one scenario: make e2e SCENARIO=sqlite [TARGET=embedded|kind|kubeconfig]
 	$(PREFECT_E2E) run $(SCENARIO) --target $(TARGET)
 
 matrix: ## Prove every scenario
@@ -29,7 +29,7 @@ lint: ## Format, clippy and rustdoc, without warnings
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps
 
-kind-up: ## Create the kind cluster of kind-config.yaml
+kind-up: ## Create the kind cluster of kind-config.yaml, which TARGET=auto then takes
 	kind create cluster --config kind-config.yaml --wait 180s
 
 kind-down: ## Delete it

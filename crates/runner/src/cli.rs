@@ -13,6 +13,7 @@ use crate::{
     completions_command::{COMPLETING, CompletionsCommand},
     coverage_command::CoverageCommand,
     diff_command::DiffCommand,
+    doctor_command::DoctorCommand,
     exit_code,
     lint_command::LintCommand,
     list_command::ListCommand,
@@ -53,7 +54,9 @@ enum Command {
     Lint(LintCommand),
     /// Tell which of the chart's values the scenarios set, and which have an effect at all
     Coverage(CoverageCommand),
-    /// Remove what killed runs left on a cluster of a kubeconfig
+    /// Say what this machine has, what it lacks and how to get it
+    Doctor(DoctorCommand),
+    /// Remove what killed runs left: kind clusters, and namespaces at a cluster of the kubeconfig
     Clean(CleanCommand),
     /// Print the objects that values become
     Render(Box<RenderCommand>),
@@ -100,6 +103,7 @@ impl Command {
             Self::New(command) => command.run().map(|()| exit_code::PASSED),
             Self::Lint(command) => command.run(),
             Self::Coverage(command) => command.run(),
+            Self::Doctor(command) => command.run().await,
             Self::Clean(command) => command.run().await.map(|()| exit_code::PASSED),
             Self::Render(command) => command.run().map(|()| exit_code::PASSED),
             Self::Diff(command) => command.run(),

@@ -8,7 +8,7 @@ use kube::{
     api::{DeleteParams, PostParams},
     runtime::wait::await_condition,
 };
-use prefect_e2e_external_postgres::{Certificates, ExternalPostgres, Options, Tls};
+use prefect_e2e_external_postgres::{Backend, Certificates, ExternalPostgres, Options, Tls};
 use prefect_e2e_images::ImageStore;
 use prefect_e2e_scenarios::{ExternalPostgres as Requirement, Placeholders, PostgresAccess};
 use serde_json::json;
@@ -60,8 +60,9 @@ impl ExternalDatabase {
             addresses: vec![HOST_GATEWAY.into()],
             required: true,
         });
-        let mut database = if target.reaches_host() {
-            on_this_machine(target, tls, password).await?
+        let outside = target.reaches_host() || target.docker_network().is_some();
+        let mut database = if outside {
+            outside_the_cluster(target, tls, password).await?
         } else {
             in_a_pod(place, tls, password).await?
         };
@@ -117,7 +118,8 @@ impl ExternalDatabase {
     }
 }
 
-async fn on_this_machine(
+/// A database of this machine: reached by its loopback, or in the network of its containers.
+async fn outside_the_cluster(
     target: &dyn Target,
     tls: Option<Tls>,
     password: String,
@@ -127,15 +129,26 @@ async fn on_this_machine(
     let images = ImageStore::open(None)
         .map_err(|error| failed(&error))?
         .guarded_by(program);
+    let network = target.docker_network();
     let options = Options {
         tls,
+        backend: match network {
+            Some(_) => Backend::Container,
+            None => Backend::Auto,
+        },
+        network,
         ..Options::new(USER, &password, DATABASE, images)
     };
     let server = ExternalPostgres::start(options)
         .await
         .map_err(|error| failed(&error).of_the_environment())?;
-    let port = server.address().port();
-    let address = target.expose(port).await.map_err(|error| failed(&error))?;
+    let address = match server.network_address() {
+        Some(address) => Some(address),
+        None => target
+            .expose(server.address().port())
+            .await
+            .map_err(|error| failed(&error))?,
+    };
     let address = address.ok_or_else(|| Broken::new("pods of this target cannot reach this machine"))?;
     Ok(ExternalDatabase {
         access: reached_at(

@@ -306,7 +306,7 @@ impl Proving {
     /// Makes the images on targets that have no registry, so that what this machine lacks is told as
     /// such and not as a failed deployment.
     async fn make_images(&self, objects: &[Object]) -> Result<(), StepFailed> {
-        let missing = self.target.missing_images(&image::references(objects));
+        let missing = self.target.missing_images(&image::references(objects)).await;
         if missing.is_empty() {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use miette::{IntoDiagnostic as _, miette};
 use prefect_e2e_local_cluster::StateDir;
 use prefect_e2e_scenarios::Scenario;
@@ -21,7 +21,7 @@ use crate::{
     secrecy::Secrets,
     signals::StopSignals,
     sink::{Github, Html, Junit, Ndjson, Recorder, Terminal, TerminalOptions, Verbosity},
-    target::{Embedded, Remote, Target, TargetError},
+    target::TargetArgs,
 };
 
 /// What to run, where and how.
@@ -29,12 +29,8 @@ use crate::{
 pub(crate) struct RunCommand {
     #[command(flatten)]
     scenarios: ScenarioArgs,
-    /// Where to deploy
-    #[arg(long, value_enum, default_value_t = TargetKind::Auto, env = "PREFECT_E2E_TARGET")]
-    target: TargetKind,
-    /// The context of the kubeconfig, for `--target kubeconfig` [default: the current one]
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
+    #[command(flatten)]
+    target: TargetArgs,
     /// Deploy into this existing namespace, one scenario at a time, instead of making one for each
     #[arg(long, short, value_name = "NAMESPACE")]
     namespace: Option<String>,
@@ -94,18 +90,9 @@ pub(crate) struct RunCommand {
     patch: Vec<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum TargetKind {
-    /// The kind cluster `prefect-e2e` when it is up, else the embedded one
-    Auto,
-    /// A Kubernetes of the program's own, without Docker
-    Embedded,
-    /// The cluster of a kubeconfig
-    Kubeconfig,
-}
-
 impl RunCommand {
     pub(crate) async fn run(self) -> miette::Result<u8> {
+        self.target.check()?;
         let history = History::load(StateDir::of_user().into_diagnostic()?.path()).into_diagnostic()?;
         let scenarios = self.choose(&history)?;
         let options = self.options(&history, &scenarios)?;
@@ -121,7 +108,10 @@ impl RunCommand {
             signals.received().await;
             std::process::exit(exit_code::INTERRUPTED.into());
         });
-        let summary = run::run(scenarios, options, &events, &stop, || self.connect(&events)).await;
+        let summary = run::run(scenarios, options, &events, &stop, || {
+            self.target.connect(self.keep, &events)
+        })
+        .await;
         listener.abort();
         let summary = summary.into_diagnostic()?;
         Ok(if stop.is_cancelled() {
@@ -189,18 +179,8 @@ impl RunCommand {
 
     /// The arguments that make a rerun like this run.
     fn rerun_arguments(&self) -> String {
-        let mut words = Vec::new();
-        if self.target != TargetKind::Auto {
-            words.extend(
-                self.target
-                    .to_possible_value()
-                    .map(|target| format!("--target {}", target.get_name())),
-            );
-        }
+        let mut words = self.target.rerun_arguments();
         words.extend(self.scenarios.rerun_argument());
-        if let Some(context) = &self.context {
-            words.push(format!("--context {context}"));
-        }
         if let Some(chart) = &self.chart {
             words.push(format!("--chart {chart}"));
         }
@@ -244,15 +224,5 @@ impl RunCommand {
             sinks.push(Box::new(github));
         }
         sinks
-    }
-
-    async fn connect(&self, events: &Events) -> Result<Box<dyn Target>, TargetError> {
-        Ok(match self.target {
-            TargetKind::Auto => {
-                Box::new(Embedded::start(events, "because no kind cluster prefect-e2e is up").await?)
-            }
-            TargetKind::Embedded => Box::new(Embedded::start(events, "as asked for").await?),
-            TargetKind::Kubeconfig => Box::new(Remote::connect(self.context.as_deref()).await?),
-        })
     }
 }
