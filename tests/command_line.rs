@@ -56,6 +56,13 @@ fn the_scenarios_are_listed() {
 #[case(&["run", "sqlite", "--jobs", "many"], &["--jobs"])]
 #[case(&["run", "sqlite", "--shard", "3/2"], &["3/2"])]
 #[case(&["run", "sqlite", "--failed"], &["none of these scenarios failed"])]
+#[case(&["run", "sqlite", "--pause-on-failure"], &["--pause-on-failure waits for Enter", "no terminal"])]
+#[case(&["run", "sqlite", "--matrix", "kubernetes=1.33,1.34"], &["a run has one cluster", "--kubernetes-version"])]
+#[case(&["run", "sqlite", "--matrix", "python=3.12"], &["the axis \"python\" is not known"])]
+#[case(&["open", "background-services-old-tag"], &["there is nothing to open"])]
+#[case(&["open", "sqlit"], &["did you mean sqlite"])]
+#[case(&["open", "external-*"], &["names 2 scenarios"])]
+#[case(&["watch", "sqlite", "--patch", "nowhere.yaml"], &["cannot watch", "nowhere.yaml"])]
 #[case(&["nonsense"], &["nonsense"])]
 fn bad_usage_is_refused(#[case] arguments: &[&str], #[case] parts: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
@@ -266,4 +273,86 @@ fn there_is_a_manual_page_for_each_command() {
     );
     let run_page = fs::read_to_string(pages.join("prefect-e2e-run.1")).unwrap();
     assert!(run_page.contains("timeout"), "{run_page}");
+}
+
+#[test]
+fn settings_come_from_flags_the_environment_and_the_nearest_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let below = directory.path().join("a/b");
+    fs::create_dir_all(&below).unwrap();
+    let file = directory.path().join("prefect-e2e.toml");
+    fs::write(
+        &file,
+        "jobs = 3\ntimeout = 60\nretries = 1\n\n[reports]\njunit = \"out/junit.xml\"\n",
+    )
+    .unwrap();
+    let config = |arguments: &[&str]| {
+        Command::new(program())
+            .arg("config")
+            .args(arguments)
+            .current_dir(&below)
+            .env("PREFECT_E2E_TIMEOUT", "70")
+            .env("PREFECT_E2E_RETRIES", "2")
+            .env("NO_COLOR", "1")
+            .output()
+            .unwrap()
+    };
+    let shown = text(&config(&["--retries", "5"]));
+    let junit = directory.path().join("out/junit.xml");
+    for line in [
+        format!("jobs 3 {}:1:1", file.display()),
+        "timeout 70 PREFECT_E2E_TIMEOUT".to_owned(),
+        "retries 5 command line".to_owned(),
+        "target auto default".to_owned(),
+        "context – not set".to_owned(),
+        format!("reports.junit {} {}:6:1", junit.display(), file.display()),
+    ] {
+        assert!(shown.contains(&line), "{line:?} is not in {shown:?}");
+    }
+    fs::write(&file, "jobs = 3\ntimeuot = 60\n").unwrap();
+    refused(
+        &config(&[]),
+        &[
+            "prefect-e2e.toml:2:1",
+            "unknown setting `timeuot`",
+            "did you mean `timeout`",
+        ],
+    );
+}
+
+#[test]
+fn each_version_has_its_own_verdict_and_the_seed_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let mine = directory.path().join("mine.yaml");
+    // never asks for a pod: the values are refused for each version alike
+    fs::write(
+        &mine,
+        "description: x\nvalues: {commonLabels: {a: \"{{ .Nothing }}\"}}\nexpect: ready\n",
+    )
+    .unwrap();
+    let arguments = [
+        "run",
+        mine.to_str().unwrap(),
+        "--target",
+        "embedded",
+        "--seed",
+        "7",
+        "--matrix",
+        "prefect=3.2.7,3.6.9",
+    ];
+    let output = run(&arguments, directory.path());
+    let told = text(&output);
+    if told.contains("user namespaces") {
+        eprintln!("skipped: {told}");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("the order is that of --seed 7"), "{told}");
+    for part in [
+        "mine-3-2-7 FAILED",
+        "mine-3-6-9 FAILED",
+        "prefect-e2e run mine --matrix prefect=3.2.7",
+    ] {
+        assert!(told.contains(part), "{part:?} is not in {told}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::CompleteEnv;
 use miette::{IntoDiagnostic as _, WrapErr as _};
 use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
@@ -11,6 +11,7 @@ use crate::{
     clean_command::CleanCommand,
     cluster_command::ClusterCommand,
     completions_command::{COMPLETING, CompletionsCommand},
+    config_command::{self, ConfigCommand},
     coverage_command::CoverageCommand,
     diff_command::DiffCommand,
     doctor_command::DoctorCommand,
@@ -19,10 +20,13 @@ use crate::{
     list_command::ListCommand,
     man_command::ManCommand,
     new_command::NewCommand,
+    open_command::OpenCommand,
     render_command::RenderCommand,
     run_command::RunCommand,
     schema_command::SchemaCommand,
+    settings::Settings,
     values_command::ValuesCommand,
+    watch_command::WatchCommand,
 };
 
 /// Deploys the prefect-server chart's values and proves that the deployment does what they promise.
@@ -46,6 +50,12 @@ pub(crate) struct Cli {
 enum Command {
     /// Deploy scenarios and prove them
     Run(Box<RunCommand>),
+    /// Deploy one scenario and open it at ports of this machine until Ctrl-C
+    Open(Box<OpenCommand>),
+    /// Prove one scenario again whenever its files, or its chart's, change
+    Watch(Box<WatchCommand>),
+    /// Show the settings in effect, and where each comes from
+    Config(Box<ConfigCommand>),
     /// List the scenarios
     List(ListCommand),
     /// Write a scenario from your own values
@@ -79,14 +89,7 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     CompleteEnv::with_factory(Cli::command).var(COMPLETING).complete();
-    let cli = Cli::parse();
-    log_to_stderr();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let outcome = runtime
-        .into_diagnostic()
-        .wrap_err("cannot start the program's threads")
-        .and_then(|runtime| runtime.block_on(cli.command.run()));
-    match outcome {
+    match run() {
         Ok(code) => ExitCode::from(code),
         Err(report) => {
             eprintln!("{report:?}");
@@ -95,10 +98,31 @@ pub fn main() -> ExitCode {
     }
 }
 
+fn run() -> miette::Result<u8> {
+    let settings = Settings::find(&Cli::command())?;
+    let cli = settings.apply(Cli::command());
+    let matches = cli.clone().get_matches();
+    let parsed = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    log_to_stderr();
+    if let (Command::Config(_), Some((name, matches))) = (&parsed.command, matches.subcommand()) {
+        let command = cli.find_subcommand(name).unwrap_or(&cli);
+        return config_command::show(command, matches, &settings).map(|()| exit_code::PASSED);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime
+        .into_diagnostic()
+        .wrap_err("cannot start the program's threads")?
+        .block_on(parsed.command.run())
+}
+
 impl Command {
     async fn run(self) -> miette::Result<u8> {
         match self {
             Self::Run(command) => command.run().await,
+            Self::Open(command) => command.run().await,
+            Self::Watch(command) => command.run().await,
+            // shown as it was parsed
+            Self::Config(_) => Ok(exit_code::PASSED),
             Self::List(command) => command.run().map(|()| exit_code::PASSED),
             Self::New(command) => command.run().map(|()| exit_code::PASSED),
             Self::Lint(command) => command.run(),

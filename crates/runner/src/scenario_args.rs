@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, CommandFactory as _};
 use clap_complete::{ArgValueCandidates, CompletionCandidate};
 use miette::IntoDiagnostic as _;
 use prefect_e2e_scenarios::{Matrix, Scenario, Selection, load, scenario_files};
+
+use crate::{cli::Cli, settings::Settings};
 
 /// Which scenarios.
 #[derive(Debug, Clone, Args)]
@@ -66,8 +68,10 @@ fn above(here: &Path) -> Option<PathBuf> {
 
 /// The scenarios that a shell may complete, with what they are for; none when they cannot be read.
 pub(crate) fn candidates() -> Vec<CompletionCandidate> {
+    let settings = Settings::find(&Cli::command()).unwrap_or_default();
+    let of_environment = std::env::var_os("PREFECT_E2E_SCENARIOS").map(PathBuf::from);
     let directory = ScenarioDirectory {
-        scenarios: std::env::var_os("PREFECT_E2E_SCENARIOS").map(PathBuf::from),
+        scenarios: of_environment.or_else(|| settings.text("scenarios").map(PathBuf::from)),
     };
     let files = directory
         .find()
@@ -117,6 +121,45 @@ impl ScenarioArgs {
             .strip_prefix(&here)
             .map(Path::to_owned)
             .unwrap_or(directory)
+    }
+}
+
+/// Which scenario, of those that run alone.
+#[derive(Debug, Args)]
+pub(crate) struct OneScenario {
+    /// The scenario's name, or the path of its file
+    #[arg(value_name = "SCENARIO", add = ArgValueCandidates::new(candidates))]
+    name: String,
+    #[command(flatten)]
+    directory: ScenarioDirectory,
+}
+
+impl OneScenario {
+    /// The scenario.
+    pub(crate) fn choose(&self) -> miette::Result<Scenario> {
+        load(&self.file()?).into_diagnostic()
+    }
+
+    /// Its file.
+    pub(crate) fn file(&self) -> miette::Result<PathBuf> {
+        if is_file(&self.name) {
+            return Ok(PathBuf::from(&self.name));
+        }
+        let directory = self.directory.find()?;
+        let selection = Selection {
+            patterns: vec![self.name.clone()],
+            ..Selection::default()
+        };
+        let matrix = Matrix::load(&directory).into_diagnostic()?;
+        let chosen = selection.choose(&matrix).into_diagnostic()?;
+        match chosen.as_slice() {
+            [one] => Ok(directory.join(format!("{}.yaml", one.name))),
+            several => Err(miette::miette!(
+                "{} names {} scenarios, and one is meant",
+                self.name,
+                several.len()
+            )),
+        }
     }
 }
 

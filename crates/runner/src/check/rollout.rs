@@ -38,7 +38,8 @@ pub(crate) async fn complete(deployment: &Deployment, patience: Duration, progre
         let object =
             object.map_err(|error| Broken::cluster(format!("reading {}", reference(workload)), &error))?;
         let rolled_out = is_rolled_out(&object);
-        if rolled_out && healthy {
+        // the Service may have asked a pod that is about to end; a port-forward does not
+        if rolled_out && healthy && health::answers_port_forward(deployment).await {
             break;
         }
         if begin.elapsed() > patience {
