@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use prefect_e2e_tests::{program, root};
+use prefect_e2e_tests::{program, root, skip};
 use rstest::rstest;
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ fn has_helm() -> bool {
         .status()
         .is_ok();
     if !found {
-        eprintln!("skipped: no helm; `go install helm.sh/helm/v3/cmd/helm@v3.18.6` installs it");
+        skip("no helm; `go install helm.sh/helm/v3/cmd/helm@v3.18.6` installs it");
     }
     found
 }

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use prefect_e2e_tests::{program, root};
+use prefect_e2e_tests::{program, root, skip};
 use rstest::rstest;
 
 fn run(arguments: &[&str], directory: &Path) -> Output {
@@ -139,7 +139,7 @@ fn a_machine_without_python_is_told_how_to_get_it() {
         .unwrap();
     let text = text(&output);
     if text.contains("user namespaces") {
-        eprintln!("skipped: {text}");
+        skip(text);
         return;
     }
     assert!(text.contains("no python3 is on the PATH"), "{text}");

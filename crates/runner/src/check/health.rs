@@ -128,8 +128,7 @@ fn service_lag(deployment: &Deployment) -> Duration {
     LOOK / 2 + Duration::from_secs(seconds("initialDelaySeconds") + 2 * seconds("periodSeconds"))
 }
 
-/// Whether a pod that stays answers.
-pub(crate) async fn answers_port_forward(deployment: &Deployment) -> bool {
+async fn answers_port_forward(deployment: &Deployment) -> bool {
     let Ok(prefect) = Prefect::connect(deployment).await else {
         return false;
     };
