@@ -18,6 +18,7 @@ use crate::{
 const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 
 /// A release that was deployed with these values.
+#[derive(Clone)]
 pub(crate) struct Deployment {
     pub(crate) place: Place,
     /// The chart's values in effect, defaults included.

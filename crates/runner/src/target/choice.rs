@@ -15,7 +15,7 @@ pub(crate) struct TargetArgs {
     #[arg(long, value_enum, default_value_t = TargetKind::Auto, env = "PREFECT_E2E_TARGET")]
     target: TargetKind,
     /// The context of the kubeconfig, for `--target kubeconfig` [default: the current one]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", env = "PREFECT_E2E_CONTEXT")]
     context: Option<String>,
     /// Take this kind cluster, made if it is not up, and leave it [default: one of the run's own]
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = STANDING_KIND, help_heading = KIND)]

@@ -107,6 +107,10 @@ impl Target for Embedded {
         format!("--kubeconfig {} --context {CONTEXT}", self.kubeconfig.display())
     }
 
+    fn ends_with_the_run(&self) -> bool {
+        true
+    }
+
     fn reaches_host(&self) -> bool {
         true
     }

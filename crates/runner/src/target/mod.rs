@@ -33,6 +33,11 @@ pub trait Target: Send + Sync {
     /// The arguments that point `kubectl` at the cluster while it stands.
     fn kubectl(&self) -> String;
 
+    /// Whether the cluster and all that is kept in it ends with the run.
+    fn ends_with_the_run(&self) -> bool {
+        false
+    }
+
     /// Whether pods of this target can reach this machine.
     fn reaches_host(&self) -> bool {
         false
