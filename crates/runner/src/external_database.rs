@@ -1,21 +1,18 @@
 //! The database outside the deployment: on this machine where pods can reach it, else in a pod of its own.
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, time::Duration};
 
-use k8s_openapi::api::core::v1::{Pod, Secret, Service};
-use kube::{
-    Api,
-    api::{DeleteParams, PostParams},
-    runtime::wait::await_condition,
-};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, runtime::wait::await_condition};
 use prefect_e2e_external_postgres::{Backend, Certificates, ExternalPostgres, Options, Tls};
 use prefect_e2e_images::ImageStore;
+use prefect_e2e_renderer::Object;
 use prefect_e2e_scenarios::{ExternalPostgres as Requirement, Placeholders, PostgresAccess};
 use serde_json::json;
 
 use crate::{
     check::{Broken, chain},
-    deploy::{Place, RUN_LABEL},
+    deploy::Place,
     diagnosis::Diagnosis,
     exec,
     port_forward::is_ready,
@@ -27,6 +24,10 @@ use crate::{
 const NAME: &str = "prefect-e2e-postgres";
 const IMAGE: &str = "postgres:15";
 const PORT: u16 = 5432;
+
+/// How long the pod may take to become ready.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 const USER: &str = "prefect";
 const DATABASE: &str = "orchestration";
 
@@ -51,6 +52,7 @@ impl ExternalDatabase {
         target: &dyn Target,
         place: &Place,
         secrets: &Secrets,
+        made: &mut Vec<Object>,
     ) -> Result<Self, Broken> {
         let password = uuid::Uuid::new_v4().simple().to_string();
         secrets.learn(&password);
@@ -64,7 +66,7 @@ impl ExternalDatabase {
         let mut database = if outside {
             outside_the_cluster(target, tls, password).await?
         } else {
-            in_a_pod(place, tls, password).await?
+            in_a_pod(place, tls, password, made).await?
         };
         database.access.other_ca = other.ca_pem;
         Ok(database)
@@ -112,8 +114,8 @@ impl ExternalDatabase {
     pub(crate) async fn stop(self) -> Result<(), Broken> {
         match self.server {
             Server::Machine(server) => server.stop().await.map_err(|error| Broken::new(chain(&error))),
-            Server::Pod(place) if place.owned => Ok(()),
-            Server::Pod(place) => remove(&place).await,
+            // removed with all other objects
+            Server::Pod(_) => Ok(()),
         }
     }
 }
@@ -161,66 +163,62 @@ async fn outside_the_cluster(
     })
 }
 
-async fn in_a_pod(place: &Place, tls: Option<Tls>, password: String) -> Result<ExternalDatabase, Broken> {
+/// A database in a pod of the scenario's namespace; what it is made of joins `made`.
+async fn in_a_pod(
+    place: &Place,
+    tls: Option<Tls>,
+    password: String,
+    made: &mut Vec<Object>,
+) -> Result<ExternalDatabase, Broken> {
     let certificates = tls.as_ref().map(Certificates::generate).transpose();
     let certificates = certificates.map_err(|error| Broken::new(chain(&error)))?;
-    let ca_pem = certificates
-        .as_ref()
-        .map(|made| made.ca_pem.clone())
-        .unwrap_or_default();
-    let failed = |error: &kube::Error| Broken::cluster("making the pod of the external database", error);
-    let malformed =
-        |error: serde_json::Error| Broken::new(format!("the pod of the external database: {error}"));
-    let labels = json!({RUN_LABEL: place.run, "app": NAME});
-
-    let access = if tls.is_some() { "hostssl" } else { "host" };
-    let mut files = json!({
-        "password": password,
-        "pg_hba.conf": format!("local all all trust\n{access} all all all scram-sha-256\n"),
-    });
-    if let Some(made) = &certificates {
-        files["server.crt"] = made.certificate_pem.clone().into();
-        files["server.key"] = made.key_pem.clone().into();
-    }
-    let secret: Secret =
-        serde_json::from_value(json!({"metadata": {"name": NAME, "labels": labels}, "stringData": files}))
-            .map_err(malformed)?;
-    let service: Service = serde_json::from_value(json!({
-        "metadata": {"name": NAME, "labels": labels},
-        "spec": {"selector": {"app": NAME}, "ports": [{"port": PORT}]},
-    }))
-    .map_err(malformed)?;
-    let pod: Pod = serde_json::from_value(pod(&labels, tls.is_some())).map_err(malformed)?;
-    let (client, namespace) = (&place.client, &place.namespace);
-    let create = PostParams::default();
-    Api::namespaced(client.clone(), namespace)
-        .create(&create, &secret)
-        .await
-        .map_err(|error| failed(&error))?;
-    Api::namespaced(client.clone(), namespace)
-        .create(&create, &service)
-        .await
-        .map_err(|error| failed(&error))?;
-    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    pods.create(&create, &pod).await.map_err(|error| failed(&error))?;
-
-    let ready = await_condition(pods, NAME, |pod: Option<&Pod>| pod.is_some_and(is_ready));
-    if !matches!(
-        tokio::time::timeout(std::time::Duration::from_secs(120), ready).await,
-        Ok(Ok(_))
-    ) {
-        let diagnosis = Diagnosis::of(place).await;
-        let cause = diagnosis.cause().map(|cause| cause.message);
-        return Err(Broken::new(
-            cause.unwrap_or_else(|| "the external database's pod does not get ready".into()),
-        )
-        .object(format!("pod/{NAME}"))
-        .details(diagnosis.details()));
-    }
+    let objects = objects_of_pod(&password, certificates.as_ref());
+    made.extend(objects.iter().cloned());
+    place.apply(&objects, &[]).await?;
+    until_ready(place).await?;
+    let ca_pem = certificates.map(|made| made.ca_pem).unwrap_or_default();
     Ok(ExternalDatabase {
         server: Server::Pod(place.clone()),
         access: reached_at(NAME.to_owned(), PORT, password, &ca_pem),
     })
+}
+
+/// The Secret, the Service and the pod of the database.
+fn objects_of_pod(password: &str, certificates: Option<&Certificates>) -> Vec<Object> {
+    let metadata = json!({"name": NAME, "labels": {"app": NAME}});
+    let access = if certificates.is_some() { "hostssl" } else { "host" };
+    let mut files = json!({
+        "password": password,
+        "pg_hba.conf": format!("local all all trust\n{access} all all all scram-sha-256\n"),
+    });
+    if let Some(made) = certificates {
+        files["server.crt"] = made.certificate_pem.clone().into();
+        files["server.key"] = made.key_pem.clone().into();
+    }
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": files});
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": metadata,
+        "spec": {"selector": {"app": NAME}, "ports": [{"port": PORT}]},
+    });
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": metadata,
+        "spec": pod_spec(certificates.is_some()),
+    });
+    [secret, service, pod].map(Object::new).into()
+}
+
+async fn until_ready(place: &Place) -> Result<(), Broken> {
+    let pods: Api<Pod> = Api::namespaced(place.client.clone(), &place.namespace);
+    let ready = await_condition(pods, NAME, |pod: Option<&Pod>| pod.is_some_and(is_ready));
+    if matches!(tokio::time::timeout(PATIENCE, ready).await, Ok(Ok(_))) {
+        return Ok(());
+    }
+    let diagnosis = Diagnosis::of(place).await;
+    let cause = diagnosis.cause().map(|cause| cause.message);
+    let cause = cause.unwrap_or_else(|| "the external database's pod does not get ready".into());
+    Err(Broken::new(cause)
+        .object(format!("pod/{NAME}"))
+        .details(diagnosis.details()))
 }
 
 fn reached_at(host: String, port: u16, password: String, ca: &str) -> PostgresAccess {
@@ -235,8 +233,8 @@ fn reached_at(host: String, port: u16, password: String, ca: &str) -> PostgresAc
     }
 }
 
-fn pod(labels: &serde_json::Value, tls: bool) -> serde_json::Value {
-    let mut arguments = vec!["-c", "hba_file=/files/pg_hba.conf"];
+fn pod_spec(tls: bool) -> serde_json::Value {
+    let mut arguments = vec!["postgres", "-c", "hba_file=/files/pg_hba.conf"];
     if tls {
         let more = [
             "-c",
@@ -250,8 +248,6 @@ fn pod(labels: &serde_json::Value, tls: bool) -> serde_json::Value {
     }
     let ready = ["pg_isready", "-h", "127.0.0.1", "-U", USER, "-d", DATABASE];
     json!({
-        "metadata": {"name": NAME, "labels": labels},
-        "spec": {
             "automountServiceAccountToken": false,
             "enableServiceLinks": false,
             "terminationGracePeriodSeconds": 0,
@@ -282,22 +278,5 @@ fn pod(labels: &serde_json::Value, tls: bool) -> serde_json::Value {
                 {"name": "files", "secret": {"secretName": NAME, "defaultMode": 0o640}},
                 {"name": "data", "emptyDir": {}},
             ],
-        },
     })
-}
-
-/// Removes the pod and what belongs to it from somebody else's namespace.
-async fn remove(place: &Place) -> Result<(), Broken> {
-    let (client, namespace) = (&place.client, &place.namespace);
-    let gone = |result: Result<(), kube::Error>| match result {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => other.map_err(|error| Broken::cluster("removing the external database", &error)),
-    };
-    let now = DeleteParams::default();
-    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    gone(pods.delete(NAME, &now).await.map(drop))?;
-    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
-    gone(services.delete(NAME, &now).await.map(drop))?;
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    gone(secrets.delete(NAME, &now).await.map(drop))
 }

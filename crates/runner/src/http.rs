@@ -58,14 +58,28 @@ pub(crate) async fn through_service(
     port: u16,
     path: &str,
 ) -> Result<Answer, Broken> {
+    through_proxy(place, ("services", service), port, path).await
+}
+
+/// GETs `path` of a pod through the API server.
+pub(crate) async fn through_pod(place: &Place, pod: &str, port: u16, path: &str) -> Result<Answer, Broken> {
+    through_proxy(place, ("pods", pod), port, path).await
+}
+
+async fn through_proxy(
+    place: &Place,
+    (resource, name): (&str, &str),
+    port: u16,
+    path: &str,
+) -> Result<Answer, Broken> {
     let uri = format!(
-        "/api/v1/namespaces/{}/services/{service}:{port}/proxy{path}",
+        "/api/v1/namespaces/{}/{resource}/{name}:{port}/proxy{path}",
         place.namespace
     );
     let request = http::Request::get(&uri).body(Body::empty());
     let request = request.map_err(|error| Broken::new(format!("cannot ask for {uri}: {error}")))?;
     let failed =
-        |reason: String| Broken::new(format!("GET {path} through service/{service} failed: {reason}"));
+        |reason: String| Broken::new(format!("GET {path} through {resource}/{name} failed: {reason}"));
     let exchange = async {
         let response = place
             .client

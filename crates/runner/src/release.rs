@@ -120,10 +120,11 @@ impl Proving {
             .await?;
         if let Some(requirement) = &requires.external_postgres {
             let secrets = self.steps.events().secrets();
+            let objects = &mut made.objects;
             let database = self
                 .steps
                 .make("external database", ExternalDatabase::about, |_| {
-                    ExternalDatabase::start(requirement, &**self.target, place, secrets)
+                    ExternalDatabase::start(requirement, &**self.target, place, secrets, objects)
                 })
                 .await?;
             made.placeholders = database.placeholders();
@@ -153,7 +154,7 @@ impl Proving {
                 },
             )
             .await?;
-        made.objects.clone_from(&objects);
+        made.objects.extend(objects.iter().cloned());
         self.make_images(&objects).await?;
         self.steps.deployed_in(place);
         self.apply("deploy", place, &objects, &[]).await?;

@@ -7,7 +7,8 @@ use prefect_e2e_scenarios::Component;
 
 use super::{Broken, Seen, Verdict};
 use crate::{
-    deploy::reference, deployment::Deployment, diagnosis::Diagnosis, port_forward::is_ready, step::Progress,
+    deploy::reference, deployment::Deployment, diagnosis::Diagnosis, http::through_pod,
+    port_forward::is_ready, step::Progress,
 };
 
 const COMPONENTS: [Component; 3] = [
@@ -15,6 +16,8 @@ const COMPONENTS: [Component; 3] = [
     Component::BackgroundServices,
     Component::Database,
 ];
+
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Waits until every workload has the pods that it asks for, all ready; `exactly` is what the scenario
 /// says of the server's.
@@ -69,8 +72,45 @@ pub(crate) async fn ready(
                     )
                     .details(diagnosis.details()));
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(PAUSE).await;
         }
     }
+    let patience = patience.saturating_sub(begin.elapsed());
+    servers_answer(deployment, patience, progress).await?;
     Ok(Verdict::Holds(told.join(", ")))
+}
+
+/// Waits until every server answers: without a readiness probe a pod counts as ready before it listens,
+/// and the Service leads to all of them.
+async fn servers_answer(
+    deployment: &Deployment,
+    patience: Duration,
+    progress: &Progress,
+) -> Result<(), Broken> {
+    let begin = Instant::now();
+    for pod in deployment.pods(Component::Server).await? {
+        let name = pod.name_any();
+        loop {
+            let answer = through_pod(
+                &deployment.place,
+                &name,
+                deployment.container_port(),
+                "/api/health",
+            )
+            .await;
+            let found = match answer {
+                Ok(answer) if answer.status == 200 => break,
+                Ok(answer) => answer.excerpt(),
+                Err(broken) => broken.cause().to_owned(),
+            };
+            progress.say(format!("pod/{name} does not answer yet"));
+            if begin.elapsed() > patience {
+                return Err(Broken::new("a server does not answer although others do")
+                    .object(format!("pod/{name}"))
+                    .expected("200 from /api/health of each pod", found));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+    Ok(())
 }
