@@ -95,7 +95,10 @@ impl ExternalDatabase {
                 ))
             }),
             Server::Pod(place) => {
-                let command = ["psql", "-U", USER, "-d", DATABASE, "-AtF", "\t", "-c", sql];
+                // where the server's socket is differs from image to image
+                let script = r#"PGPASSWORD=$POSTGRES_PASSWORD exec psql -h 127.0.0.1 "$@""#;
+                let arguments = ["-U", USER, "-d", DATABASE, "-AtF", "\t", "-c", sql];
+                let command = [&["sh", "-c", script, "psql"], &arguments[..]].concat();
                 let output = exec::run(place, NAME, "postgres", &command).await?;
                 if !output.success {
                     let cause = format!("the external database cannot be asked: {}", output.stderr.trim());
