@@ -1,6 +1,7 @@
 # Every line calls cargo or prefect-e2e; what is missing is fetched or named by the program itself.
 SCENARIO ?= sqlite
 TARGET ?= auto
+ARGS ?=
 PREFECT_E2E = cargo run --package prefect-e2e --
 
 .PHONY: help e2e matrix list test conformance bench lint kind-up kind-down
@@ -8,11 +9,11 @@ PREFECT_E2E = cargo run --package prefect-e2e --
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-e2e: ## Prove one scenario: make e2e SCENARIO=sqlite [TARGET=embedded|kubeconfig]
-	$(PREFECT_E2E) run $(SCENARIO) --target $(TARGET)
+e2e: ## Prove one scenario: make e2e SCENARIO=sqlite [TARGET=embedded|kind|kubeconfig] [ARGS=...]
+	$(PREFECT_E2E) run $(SCENARIO) --target $(TARGET) $(ARGS)
 
 matrix: ## Prove every scenario
-	$(PREFECT_E2E) run --target $(TARGET)
+	$(PREFECT_E2E) run --target $(TARGET) $(ARGS)
 
 list: ## List the scenarios
 	$(PREFECT_E2E) list
@@ -33,7 +34,7 @@ lint: ## Format, clippy and rustdoc, without warnings
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps
 
-kind-up: ## Create the kind cluster of kind-config.yaml
+kind-up: ## Create the kind cluster of kind-config.yaml, which TARGET=auto then takes
 	kind create cluster --config kind-config.yaml --wait 180s
 
 kind-down: ## Delete it

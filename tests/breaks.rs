@@ -6,7 +6,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use prefect_e2e::{ProveOptions, event::Verdict};
 use prefect_e2e_renderer::patch::Patches;
 use prefect_e2e_scenarios::Scenario;
-use prefect_e2e_tests::{describe, prove, root, suite, whole_message};
+use prefect_e2e_tests::{describe, prove, root, skip, suite, whole_message};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -92,7 +92,7 @@ fn check(broken: &Break) -> Result<(), String> {
     };
     let proven = prove(&scenario, options)?;
     if proven.unusable {
-        println!("skipped: {}", describe(&proven));
+        skip(describe(&proven));
         return Ok(());
     }
     let Some((step, failure)) = proven.failure() else {

@@ -14,7 +14,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use prefect_e2e_tests::{program, root, suite};
+use prefect_e2e_tests::{program, root, skip, suite};
 use rstest::rstest;
 
 /// How long the kernel may take to end what belonged to a killed process.
@@ -181,7 +181,7 @@ fn kill_after(mut runner: Child, moment: Duration) {
 #[case::later(&[9000, 25000])]
 fn nothing_is_left(#[case] moments: &[u64]) {
     if let Err(reason) = suite() {
-        eprintln!("skipped: {reason}");
+        skip(reason);
         return;
     }
     let before = mounts();
@@ -200,7 +200,7 @@ fn nothing_is_left(#[case] moments: &[u64]) {
 #[test]
 fn no_database_is_left() {
     if let Err(reason) = suite() {
-        eprintln!("skipped: {reason}");
+        skip(reason);
         return;
     }
     let directory = tempfile::tempdir().unwrap();
@@ -213,7 +213,7 @@ fn no_database_is_left() {
 #[test]
 fn a_half_made_image_is_removed_by_the_next_run() {
     if let Err(reason) = suite() {
-        eprintln!("skipped: {reason}");
+        skip(reason);
         return;
     }
     let directory = tempfile::tempdir().unwrap();

@@ -14,7 +14,7 @@ use nix::{
     unistd::Pid,
 };
 use prefect_e2e_renderer::{Layers, Release, render, to_yaml};
-use prefect_e2e_tests::{program, root, suite};
+use prefect_e2e_tests::{program, root, skip, suite};
 
 /// A standing cluster of a state directory of its own.
 struct Standing {
@@ -114,13 +114,11 @@ fn is_there() -> bool {
 #[test]
 fn everything_that_a_person_does_works() {
     if !is_there() {
-        eprintln!(
-            "skipped: kubectl is not on the PATH; on Debian `apt-get install kubernetes-client` installs it"
-        );
+        skip("kubectl is not on the PATH; on Debian `apt-get install kubernetes-client` installs it");
         return;
     }
     if let Err(reason) = suite() {
-        eprintln!("skipped: {reason}");
+        skip(reason);
         return;
     }
     let cluster = Standing::up();

@@ -6,10 +6,12 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 /// The amount in thousandths, rounded up; 0 for what is no quantity, which the API does not let in.
 pub(crate) fn milli(quantity: &Quantity) -> i128 {
-    parse(&quantity.0).unwrap_or(0)
+    thousandths(&quantity.0).unwrap_or(0)
 }
 
-fn parse(text: &str) -> Option<i128> {
+/// The amount in thousandths, rounded up; `None` for what is no quantity.
+#[must_use]
+pub fn thousandths(text: &str) -> Option<i128> {
     let end = text
         .find(|c: char| !c.is_ascii_digit() && !"+-.".contains(c))
         .unwrap_or(text.len());
@@ -72,6 +74,6 @@ mod tests {
     #[case("1x", None)]
     #[case("", None)]
     fn quantities_are_read(#[case] text: &str, #[case] expected: Option<i128>) {
-        assert_eq!(parse(text), expected);
+        assert_eq!(thousandths(text), expected);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     net::TcpStream,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
@@ -39,7 +39,7 @@ async fn options(backend: Backend, tls: Option<Tls>) -> Option<(Options, TempDir
         },
     };
     if let Some(reason) = missing {
-        println!("skipped: {reason}");
+        let _ = writeln!(std::io::stderr(), "skipped: {reason}");
         return None;
     }
     let cache = tempfile::tempdir().unwrap();

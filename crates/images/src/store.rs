@@ -18,7 +18,7 @@ use crate::{
     postgres::{self, PostgresServer},
     prefect,
     progress::PullProgress,
-    python::Python,
+    python::{self, Python},
     reference::{Recipe, known},
     shell,
     tool::Tools,
@@ -113,6 +113,19 @@ impl ImageStore {
     ) -> Result<Image, ImageError> {
         let (store, reference) = (self.clone(), reference.to_owned());
         in_background(move || store.make_available(&Plan::of(&reference)?, &reference, &report)).await
+    }
+
+    /// The Python that images are made with, for people: `Python 3.11.7 at /usr/bin/python3.11`.
+    ///
+    /// # Errors
+    /// When this machine has none that Prefect runs on.
+    pub fn python(&self) -> Result<String, ImageError> {
+        let python = python::find(&self.tools, None)?;
+        Ok(format!(
+            "Python {} at {}",
+            python.version,
+            python.executable.display()
+        ))
     }
 
     /// The PostgreSQL server of this machine, as [`PostgresServer::find`] finds it; where there is none,

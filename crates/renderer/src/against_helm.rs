@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -32,7 +33,7 @@ impl Chart {
             .map(|directory| directory.join("helm"))
             .find(|program| program.is_file());
         let Some(helm) = helm else {
-            println!("skipped: helm is not installed");
+            let _ = writeln!(std::io::stderr(), "skipped: helm is not installed");
             return None;
         };
         let chart = Self {

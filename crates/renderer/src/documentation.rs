@@ -131,7 +131,7 @@ fn write_block(map: &serde_json::Map<String, Value>, schema: &Value, indent: usi
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{io::Write as _, path::Path};
 
     use super::*;
     use crate::Layers;
@@ -140,7 +140,7 @@ mod tests {
     fn the_table_is_the_charts_own() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/spec/prefect-server-chart.md");
         let Ok(text) = std::fs::read_to_string(&path) else {
-            println!("skipped: {} is not there", path.display());
+            let _ = writeln!(std::io::stderr(), "skipped: {} is not there", path.display());
             return;
         };
         let lines = text

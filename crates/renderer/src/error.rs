@@ -109,6 +109,21 @@ pub enum ValuesError {
     },
 }
 
+impl ValuesError {
+    /// The whole key that is to blame, with dots, where one is.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::UnknownKey { key, .. }
+            | Self::NotAllowed { key, .. }
+            | Self::Missing { key, .. }
+            | Self::Removed { key, .. }
+            | Self::Unsupported { key, .. } => Some(key),
+            Self::Yaml { .. } | Self::NoMapping { .. } | Self::Expression { .. } => None,
+        }
+    }
+}
+
 fn suggestion(nearest: Option<&str>, known: &[String]) -> String {
     match nearest {
         Some(nearest) => format!("; did you mean `{nearest}`?"),
@@ -174,4 +189,17 @@ pub enum RenderError {
         /// What the chart's templates trip over
         problem: String,
     },
+}
+
+impl RenderError {
+    /// The whole key that is to blame, with dots, where one is.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::ReleaseName { .. } => None,
+            Self::Required { key } => Some(key),
+            Self::PrefectVersion { .. } => Some("backgroundServices.runAsSeparateDeployment"),
+            Self::Template { key, .. } | Self::Yaml { key, .. } | Self::Refused { key, .. } => Some(key),
+        }
+    }
 }

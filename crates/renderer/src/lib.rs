@@ -41,4 +41,4 @@ pub use output::{StreamError, from_yaml, to_yaml};
 pub use release::{KubeVersion, KubeVersionError, Release};
 pub use schema::values_schema;
 pub use values::Values;
-pub use yaml::YamlError;
+pub use yaml::{YamlError, locate};

@@ -73,9 +73,10 @@ pub(crate) fn read_stream(text: &str) -> Result<Vec<Value>, YamlError> {
     Ok(documents.into_iter().map(|Node(value)| value).collect())
 }
 
-/// Line and column, from 1, of what stands at a path of keys and positions: an entry's key, an item's
-/// beginning.
-pub(crate) fn locate(text: &str, path: &[String]) -> Option<(u64, u64)> {
+/// Line and column, from 1, of what stands in a YAML text at a path of keys and positions: an entry's
+/// key, an item's beginning. `None` when nothing is there.
+#[must_use]
+pub fn locate(text: &str, path: &[String]) -> Option<(u64, u64)> {
     let document: Spanned<PlacedNode> = serde_saphyr::from_str_with_options(text, options()).ok()?;
     let mut place = document.referenced;
     let mut node = document.value;

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -21,7 +22,7 @@ struct Case {
 fn cases() -> Vec<Case> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/parity/cases");
     let Ok(entries) = fs::read_dir(&directory) else {
-        println!("skipped: {} is not there", directory.display());
+        let _ = writeln!(std::io::stderr(), "skipped: {} is not there", directory.display());
         return Vec::new();
     };
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();

@@ -1,25 +1,26 @@
-//! `prefect-e2e clean`: removes what killed runs left on a cluster of a kubeconfig.
+//! `prefect-e2e clean`: removes what killed runs left.
 
 use clap::Args;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, ListParams},
+    config::Kubeconfig,
 };
 use miette::IntoDiagnostic as _;
 
 use crate::{
     deploy::{RUN_LABEL, SCENARIO_LABEL},
-    target::{Remote, Target as _},
+    target::{Remote, Target as _, delete_left_kind_clusters},
 };
 
 /// Where to clean up.
 #[derive(Debug, Args)]
 pub(crate) struct CleanCommand {
-    /// The context of the kubeconfig [default: the current one]
+    /// The context of the kubeconfig [default: the current one, if there is one]
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
-    /// Only what this run left, as its first line named it
+    /// Of namespaces, only what this run left, as its first line named it
     #[arg(long, value_name = "ID")]
     run: Option<String>,
     /// Only say what would be removed
@@ -28,8 +29,33 @@ pub(crate) struct CleanCommand {
 }
 
 impl CleanCommand {
-    /// Deletes the namespaces that runs made, known by their labels, and nothing else.
+    /// Deletes the kind clusters and containers of runs that are no more, and the namespaces that runs
+    /// made at a cluster of the kubeconfig, known by their labels: nothing else.
     pub(crate) async fn run(self) -> miette::Result<()> {
+        let clusters = delete_left_kind_clusters(self.dry_run).await.into_diagnostic()?;
+        for name in &clusters {
+            println!("{} kind cluster {name}", self.done());
+        }
+        if clusters.is_empty() {
+            println!("no run has left a kind cluster");
+        }
+        if !self.dry_run {
+            // without an engine there are none
+            let _ = prefect_e2e_external_postgres::remove_leftovers().await;
+        }
+        let context = Kubeconfig::read()
+            .ok()
+            .and_then(|kubeconfig| kubeconfig.current_context);
+        match self.context.is_some() || context.is_some_and(|name| !name.is_empty()) {
+            true => self.clean_namespaces().await,
+            false => {
+                println!("no kubeconfig has a current context: no other cluster was looked at");
+                Ok(())
+            }
+        }
+    }
+
+    async fn clean_namespaces(&self) -> miette::Result<()> {
         let target = Remote::connect(self.context.as_deref()).await.into_diagnostic()?;
         let api: Api<Namespace> = Api::all(target.client());
         let made = ListParams::default().labels(&format!("{RUN_LABEL},{SCENARIO_LABEL}"));
@@ -39,18 +65,20 @@ impl CleanCommand {
         }
         for namespace in &namespaces {
             let name = namespace.name_any();
-            if self.dry_run {
-                println!("would delete namespace/{name}");
-                continue;
+            if !self.dry_run {
+                api.delete(&name, &DeleteParams::background())
+                    .await
+                    .into_diagnostic()?;
             }
-            api.delete(&name, &DeleteParams::background())
-                .await
-                .into_diagnostic()?;
-            println!("deleted namespace/{name}");
+            println!("{} namespace/{name}", self.done());
         }
         if namespaces.is_empty() {
             println!("no run has left a namespace at {}", target.about());
         }
         Ok(())
+    }
+
+    fn done(&self) -> &'static str {
+        if self.dry_run { "would delete" } else { "deleted" }
     }
 }

@@ -2,14 +2,31 @@
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap_complete::CompleteEnv;
 use miette::{IntoDiagnostic as _, WrapErr as _};
 use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 
 use crate::{
-    clean_command::CleanCommand, cluster_command::ClusterCommand, diff_command::DiffCommand, exit_code,
-    list_command::ListCommand, render_command::RenderCommand, run_command::RunCommand,
-    schema_command::SchemaCommand, values_command::ValuesCommand,
+    clean_command::CleanCommand,
+    cluster_command::ClusterCommand,
+    completions_command::{COMPLETING, CompletionsCommand},
+    config_command::{self, ConfigCommand},
+    coverage_command::CoverageCommand,
+    diff_command::DiffCommand,
+    doctor_command::DoctorCommand,
+    exit_code,
+    lint_command::LintCommand,
+    list_command::ListCommand,
+    man_command::ManCommand,
+    new_command::NewCommand,
+    open_command::OpenCommand,
+    render_command::RenderCommand,
+    run_command::RunCommand,
+    schema_command::SchemaCommand,
+    settings::Settings,
+    values_command::ValuesCommand,
+    watch_command::WatchCommand,
 };
 
 /// Deploys the prefect-server chart's values and proves that the deployment does what they promise.
@@ -33,9 +50,23 @@ pub(crate) struct Cli {
 enum Command {
     /// Deploy scenarios and prove them
     Run(Box<RunCommand>),
+    /// Deploy one scenario and open it at ports of this machine until Ctrl-C
+    Open(Box<OpenCommand>),
+    /// Prove one scenario again whenever its files, or its chart's, change
+    Watch(Box<WatchCommand>),
+    /// Show the settings in effect, and where each comes from
+    Config(Box<ConfigCommand>),
     /// List the scenarios
     List(ListCommand),
-    /// Remove what killed runs left on a cluster of a kubeconfig
+    /// Write a scenario from your own values
+    New(NewCommand),
+    /// Find what is doubtful in scenario files
+    Lint(LintCommand),
+    /// Tell which of the chart's values the scenarios set, and which have an effect at all
+    Coverage(CoverageCommand),
+    /// Say what this machine has, what it lacks and how to get it
+    Doctor(DoctorCommand),
+    /// Remove what killed runs left: kind clusters, and namespaces at a cluster of the kubeconfig
     Clean(CleanCommand),
     /// Print the objects that values become
     Render(Box<RenderCommand>),
@@ -48,19 +79,17 @@ enum Command {
     /// The embedded cluster on its own, to look at with kubectl
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// Print what makes a shell complete commands, flags and names of scenarios
+    Completions(CompletionsCommand),
+    /// Print the manual page, or write one for each command
+    Man(ManCommand),
 }
 
 /// Runs the command line of this process and gives its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    log_to_stderr();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let outcome = runtime
-        .into_diagnostic()
-        .wrap_err("cannot start the program's threads")
-        .and_then(|runtime| runtime.block_on(cli.command.run()));
-    match outcome {
+    CompleteEnv::with_factory(Cli::command).var(COMPLETING).complete();
+    match run() {
         Ok(code) => ExitCode::from(code),
         Err(report) => {
             eprintln!("{report:?}");
@@ -69,17 +98,44 @@ pub fn main() -> ExitCode {
     }
 }
 
+fn run() -> miette::Result<u8> {
+    let settings = Settings::find(&Cli::command())?;
+    let cli = settings.apply(Cli::command());
+    let matches = cli.clone().get_matches();
+    let parsed = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    log_to_stderr();
+    if let (Command::Config(_), Some((name, matches))) = (&parsed.command, matches.subcommand()) {
+        let command = cli.find_subcommand(name).unwrap_or(&cli);
+        return config_command::show(command, matches, &settings).map(|()| exit_code::PASSED);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime
+        .into_diagnostic()
+        .wrap_err("cannot start the program's threads")?
+        .block_on(parsed.command.run())
+}
+
 impl Command {
     async fn run(self) -> miette::Result<u8> {
         match self {
             Self::Run(command) => command.run().await,
+            Self::Open(command) => command.run().await,
+            Self::Watch(command) => command.run().await,
+            // shown as it was parsed
+            Self::Config(_) => Ok(exit_code::PASSED),
             Self::List(command) => command.run().map(|()| exit_code::PASSED),
+            Self::New(command) => command.run().map(|()| exit_code::PASSED),
+            Self::Lint(command) => command.run(),
+            Self::Coverage(command) => command.run(),
+            Self::Doctor(command) => command.run().await,
             Self::Clean(command) => command.run().await.map(|()| exit_code::PASSED),
             Self::Render(command) => command.run().map(|()| exit_code::PASSED),
             Self::Diff(command) => command.run(),
             Self::Values(command) => command.run().map(|()| exit_code::PASSED),
             Self::Schema(command) => command.run().map(|()| exit_code::PASSED),
             Self::Cluster(command) => command.run().await.map(|()| exit_code::PASSED),
+            Self::Completions(command) => command.run().map(|()| exit_code::PASSED),
+            Self::Man(command) => command.run(Cli::command()).map(|()| exit_code::PASSED),
         }
     }
 }
@@ -100,8 +156,6 @@ fn log_to_stderr() {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

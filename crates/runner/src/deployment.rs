@@ -18,6 +18,7 @@ use crate::{
 const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 
 /// A release that was deployed with these values.
+#[derive(Clone)]
 pub(crate) struct Deployment {
     pub(crate) place: Place,
     /// The chart's values in effect, defaults included.
@@ -117,14 +118,19 @@ impl Deployment {
 
     /// The pods of `component`, those that are ending left out.
     pub(crate) async fn pods(&self, component: Component) -> Result<Vec<Pod>, Broken> {
+        let mut pods = self.pods_to_the_last(component).await?;
+        pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+        Ok(pods)
+    }
+
+    /// The pods of `component`, those that are ending among them.
+    pub(crate) async fn pods_to_the_last(&self, component: Component) -> Result<Vec<Pod>, Broken> {
         let api: Api<Pod> = Api::namespaced(self.place.client.clone(), &self.place.namespace);
         let selector = self.selector(component)?;
         let list = api.list(&ListParams::default().labels(&selector)).await;
-        let mut pods = list
+        Ok(list
             .map_err(|error| Broken::cluster("listing pods", &error))?
-            .items;
-        pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
-        Ok(pods)
+            .items)
     }
 
     /// A ready pod of `component`.

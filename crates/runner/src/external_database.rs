@@ -8,9 +8,9 @@ use kube::{
     api::{DeleteParams, PostParams},
     runtime::wait::await_condition,
 };
-use prefect_e2e_external_postgres::{Certificates, ExternalPostgres, Options, Tls};
+use prefect_e2e_external_postgres::{Backend, Certificates, ExternalPostgres, Options, Tls};
 use prefect_e2e_images::ImageStore;
-use prefect_e2e_scenarios::{ExternalPostgres as Requirement, Placeholders};
+use prefect_e2e_scenarios::{ExternalPostgres as Requirement, Placeholders, PostgresAccess};
 use serde_json::json;
 
 use crate::{
@@ -36,11 +36,7 @@ const HOST_GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 1);
 /// A running PostgreSQL for one scenario.
 pub(crate) struct ExternalDatabase {
     server: Server,
-    host: String,
-    port: u16,
-    password: String,
-    ca_pem: String,
-    other_ca_pem: String,
+    access: PostgresAccess,
 }
 
 enum Server {
@@ -64,12 +60,13 @@ impl ExternalDatabase {
             addresses: vec![HOST_GATEWAY.into()],
             required: true,
         });
-        let mut database = if target.reaches_host() {
-            on_this_machine(target, tls, password).await?
+        let outside = target.reaches_host() || target.docker_network().is_some();
+        let mut database = if outside {
+            outside_the_cluster(target, tls, password).await?
         } else {
             in_a_pod(place, tls, password).await?
         };
-        database.other_ca_pem = other.ca_pem;
+        database.access.other_ca = other.ca_pem;
         Ok(database)
     }
 
@@ -83,15 +80,7 @@ impl ExternalDatabase {
 
     /// What `${postgres.…}` stands for.
     pub(crate) fn placeholders(&self) -> Placeholders {
-        let mut known = Placeholders::default();
-        known.insert("postgres.host", &self.host);
-        known.insert("postgres.port", self.port.to_string());
-        known.insert("postgres.user", USER);
-        known.insert("postgres.password", &self.password);
-        known.insert("postgres.database", DATABASE);
-        known.insert("postgres.ca", &self.ca_pem);
-        known.insert("postgres.otherCa", &self.other_ca_pem);
-        known
+        Placeholders::of_postgres(&self.access)
     }
 
     /// The rows of a query, as texts.
@@ -129,7 +118,8 @@ impl ExternalDatabase {
     }
 }
 
-async fn on_this_machine(
+/// A database of this machine: reached by its loopback, or in the network of its containers.
+async fn outside_the_cluster(
     target: &dyn Target,
     tls: Option<Tls>,
     password: String,
@@ -139,22 +129,34 @@ async fn on_this_machine(
     let images = ImageStore::open(None)
         .map_err(|error| failed(&error))?
         .guarded_by(program);
+    let network = target.docker_network();
     let options = Options {
         tls,
+        backend: match network {
+            Some(_) => Backend::Container,
+            None => Backend::Auto,
+        },
+        network,
         ..Options::new(USER, &password, DATABASE, images)
     };
     let server = ExternalPostgres::start(options)
         .await
         .map_err(|error| failed(&error).of_the_environment())?;
-    let port = server.address().port();
-    let address = target.expose(port).await.map_err(|error| failed(&error))?;
+    let address = match server.network_address() {
+        Some(address) => Some(address),
+        None => target
+            .expose(server.address().port())
+            .await
+            .map_err(|error| failed(&error))?,
+    };
     let address = address.ok_or_else(|| Broken::new("pods of this target cannot reach this machine"))?;
     Ok(ExternalDatabase {
-        host: address.ip().to_string(),
-        port: address.port(),
-        password,
-        ca_pem: server.ca_pem().unwrap_or_default().to_owned(),
-        other_ca_pem: String::new(),
+        access: reached_at(
+            address.ip().to_string(),
+            address.port(),
+            password,
+            server.ca_pem().unwrap_or_default(),
+        ),
         server: Server::Machine(Box::new(server)),
     })
 }
@@ -217,12 +219,20 @@ async fn in_a_pod(place: &Place, tls: Option<Tls>, password: String) -> Result<E
     }
     Ok(ExternalDatabase {
         server: Server::Pod(place.clone()),
-        host: NAME.to_owned(),
-        port: PORT,
-        password,
-        ca_pem,
-        other_ca_pem: String::new(),
+        access: reached_at(NAME.to_owned(), PORT, password, &ca_pem),
     })
+}
+
+fn reached_at(host: String, port: u16, password: String, ca: &str) -> PostgresAccess {
+    PostgresAccess {
+        host,
+        port,
+        user: USER.to_owned(),
+        password,
+        database: DATABASE.to_owned(),
+        ca: ca.to_owned(),
+        other_ca: String::new(),
+    }
 }
 
 fn pod(labels: &serde_json::Value, tls: bool) -> serde_json::Value {

@@ -114,6 +114,15 @@ impl Chart {
     }
 }
 
+/// The version of the `helm` command.
+pub(crate) fn version() -> Result<String, ChartError> {
+    let output = Command::new(program())
+        .args(["version", "--short"])
+        .output()
+        .map_err(not_run)?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
 fn program() -> OsString {
     env::var_os("PREFECT_E2E_HELM").unwrap_or_else(|| OsString::from("helm"))
 }

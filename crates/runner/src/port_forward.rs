@@ -24,9 +24,17 @@ impl PortForward {
     /// # Errors
     /// When no port can be opened.
     pub(crate) async fn open(place: &Place, selector: &str, port: u16) -> Result<Self, Broken> {
+        Self::open_at(place, selector, port, 0).await
+    }
+
+    /// The same at the port `here` of 127.0.0.1.
+    ///
+    /// # Errors
+    /// When the port cannot be opened.
+    pub(crate) async fn open_at(place: &Place, selector: &str, port: u16, here: u16) -> Result<Self, Broken> {
         let failed =
             |error: std::io::Error| Broken::new(format!("cannot open a port for a port-forward: {error}"));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, here))
             .await
             .map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;

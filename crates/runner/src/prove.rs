@@ -6,15 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use prefect_e2e_renderer::{KubeVersion, Layers, Object, Release, patch::Patches, render, to_yaml};
+use prefect_e2e_renderer::{KubeVersion, Object, patch::Patches};
 use prefect_e2e_scenarios::{Because, Expectation, Placeholders, Proof, Scenario, Upgrade};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     check::{
-        Broken, autoscaling, background_services, basic_auth, browser, chain, database, filesystem, health,
-        ingress, neighbour, probes, replicas, rollout, service, settings, survival, ui,
+        Broken, autoscaling, background_services, basic_auth, browser, database, filesystem, health, ingress,
+        neighbour, probes, replicas, rollout, service, settings, survival, ui,
     },
     deploy::Place,
     deployment::Deployment,
@@ -22,8 +22,9 @@ use crate::{
     event::{Happening, Verdict},
     external_database::ExternalDatabase,
     helm::Chart,
-    image::{self, ImageReplacement},
+    image::ImageReplacement,
     prefect::Prefect,
+    release::Made,
     step::{Progress, StepFailed, Steps},
     target::Target,
 };
@@ -33,8 +34,10 @@ use crate::{
 pub struct ProveOptions {
     /// How long a deployment may take to become healthy, and each wait of a check.
     pub patience: Duration,
-    /// Leave the namespaces when the scenarios have ended.
-    pub keep: bool,
+    /// Which namespaces are left when their scenarios have ended.
+    pub keep: Keep,
+    /// When people look at a deployment.
+    pub visit: Visit,
     /// A chart that helm renders instead of the renderer.
     pub chart: Option<Chart>,
     /// Changes of the rendered objects.
@@ -51,7 +54,8 @@ impl Default for ProveOptions {
     fn default() -> Self {
         Self {
             patience: Duration::from_secs(180),
-            keep: false,
+            keep: Keep::Nothing,
+            visit: Visit::Never,
             chart: None,
             patches: Patches::default(),
             images: Vec::new(),
@@ -59,6 +63,28 @@ impl Default for ProveOptions {
             namespace: None,
         }
     }
+}
+
+/// Which namespaces are left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// None.
+    Nothing,
+    /// Those of failed scenarios.
+    Failed,
+    /// All.
+    All,
+}
+
+/// When people look at a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visit {
+    /// They do not.
+    Never,
+    /// When it has failed, until they press Enter.
+    OnFailure,
+    /// Instead of it being proven, until the run is asked to stop.
+    Instead,
 }
 
 /// A scenario about to be proven on a target.
@@ -82,16 +108,6 @@ pub(crate) struct Ended {
     pub(crate) unusable: bool,
 }
 
-/// What a deployment has made that must be removed again.
-#[derive(Default)]
-struct Made {
-    namespace: bool,
-    objects: Vec<Object>,
-    secrets: Vec<String>,
-    database: Option<ExternalDatabase>,
-    placeholders: Placeholders,
-}
-
 impl Proving {
     /// Proves the scenario and removes what it made.
     pub(crate) async fn prove(self) -> Ended {
@@ -108,6 +124,8 @@ impl Proving {
         });
         let mut made = Made::default();
         let outcome = tokio::select! {
+            // a visit ends with the run, and well
+            biased;
             outcome = self.go(&place, &mut made) => Some(outcome),
             () = self.stop.cancelled() => None,
         };
@@ -123,7 +141,10 @@ impl Proving {
                 of_the_environment: true
             }))
         );
-        if self.leave(&place, made).await.is_err() && verdict != Verdict::Skipped {
+        if verdict == Verdict::Failed && !unusable && self.options.visit == Visit::OnFailure {
+            self.pause(&made).await;
+        }
+        if self.leave(&place, made, verdict).await.is_err() && verdict != Verdict::Skipped {
             verdict = Verdict::Failed;
         }
         self.steps.publish(Happening::ScenarioEnded {
@@ -133,101 +154,25 @@ impl Proving {
         Ended { verdict, unusable }
     }
 
-    fn place(&self) -> Place {
-        let own = format!("e2e-{}-{}", self.scenario.name, self.run);
-        Place {
-            client: self.target.client(),
-            namespace: self.options.namespace.clone().unwrap_or(own),
-            run: self.run.clone(),
-            owned: self.options.namespace.is_none(),
-        }
-    }
-
     async fn go(&self, place: &Place, made: &mut Made) -> Result<(), StepFailed> {
         match &self.scenario.file.expect {
             Expectation::Refused(because) => self.refused(place, because).await,
             Expectation::NeverReady(because) => {
                 let deployment = self.deploy(place, made).await?;
+                if self.options.visit == Visit::Instead {
+                    return self.open(&deployment).await;
+                }
                 self.never_ready(&deployment, because).await
             }
             Expectation::Ready => {
-                let mut deployment = self.deploy(place, made).await?;
+                let deployment = self.deploy(place, made).await?;
                 self.become_healthy(&deployment).await?;
-                self.prove_all(&deployment, &self.scenario.file.proves, made.database.as_ref())
-                    .await?;
-                let mut layers = vec![self.scenario.file.values.clone()];
-                for upgrade in &self.scenario.file.upgrades {
-                    layers.push(upgrade.values.clone());
-                    deployment = self.upgrade(deployment, upgrade, &layers, made).await?;
+                if self.options.visit == Visit::Instead {
+                    return self.open(&deployment).await;
                 }
-                Ok(())
+                self.prove_ready(deployment, made).await
             }
         }
-    }
-
-    /// Renders the values so far, one layer over the other, and changes the objects as patches say.
-    fn render(
-        &self,
-        layers: &[Map<String, Value>],
-        placeholders: &Placeholders,
-        namespace: &str,
-    ) -> Result<(Value, Vec<Object>), Broken> {
-        let broken = |error: &dyn std::error::Error| Broken::new(chain(error));
-        let mut all = Layers::default();
-        for (index, layer) in layers.iter().enumerate() {
-            let filled = placeholders.fill_values(layer).map_err(|error| broken(&error))?;
-            all.value(
-                &format!("values {index} of scenario {}", self.scenario.name),
-                filled.into(),
-            )
-            .map_err(|error| broken(&error))?;
-        }
-        self.learn_secrets(all.user_values());
-        let release = Release {
-            name: self.scenario.release().to_owned(),
-            namespace: namespace.to_owned(),
-            kube_version: self.kube_version,
-        };
-        let (values, objects) = match &self.options.chart {
-            Some(chart) => {
-                let objects =
-                    tokio::task::block_in_place(|| chart.template_values(&release, all.user_values()));
-                (
-                    over_defaults(all.user_values())?,
-                    objects.map_err(|error| broken(&error))?,
-                )
-            }
-            None => {
-                let values = all.values().map_err(|error| broken(&error))?;
-                let objects = render(&release, &values).map_err(|error| broken(&error))?;
-                (
-                    serde_json::to_value(&values).map_err(|error| broken(&error))?,
-                    objects,
-                )
-            }
-        };
-        let objects = self
-            .options
-            .patches
-            .apply(objects)
-            .map_err(|error| broken(&error))?;
-        Ok((values, image::replace(objects, &self.options.images)))
-    }
-
-    /// Hides the passwords of the values from all outputs. The chart's own defaults are no secrets.
-    fn learn_secrets(&self, values: &Value) {
-        let secrets = self.steps.events().secrets();
-        let text = |pointer: &str| values.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        for pointer in [
-            "/secret/password",
-            "/postgresql/auth/password",
-            "/postgresql/auth/postgresPassword",
-        ] {
-            text(pointer).iter().for_each(|password| secrets.learn(password));
-        }
-        text("/server/basicAuth/authString")
-            .iter()
-            .for_each(|credentials| secrets.learn_credentials(credentials));
     }
 
     async fn refused(&self, place: &Place, because: &Because) -> Result<(), StepFailed> {
@@ -246,141 +191,59 @@ impl Proving {
             .map(drop)
     }
 
-    async fn deploy(&self, place: &Place, made: &mut Made) -> Result<Deployment, StepFailed> {
-        made.namespace = true;
-        let requires = &self.scenario.file.requires;
-        made.secrets = requires
-            .secrets
-            .iter()
-            .map(|secret| secret.name.clone())
-            .collect();
-        self.steps
-            .make(
-                "namespace",
-                |()| place.namespace.clone(),
-                |_| place.create(&self.scenario.name),
-            )
+    /// Proves what is healthy, and rolls out the upgrades.
+    async fn prove_ready(&self, mut deployment: Deployment, made: &mut Made) -> Result<(), StepFailed> {
+        let file = &self.scenario.file;
+        self.prove_all(&deployment, &file.proves, made.database.as_ref())
             .await?;
-        if let Some(requirement) = &requires.external_postgres {
-            let secrets = self.steps.events().secrets();
-            let database = self
-                .steps
-                .make("external database", ExternalDatabase::about, |_| {
-                    ExternalDatabase::start(requirement, &**self.target, place, secrets)
-                })
-                .await?;
-            made.placeholders = database.placeholders();
-            made.database = Some(database);
-        }
-        if !requires.secrets.is_empty() {
-            let names = made.secrets.join(", ");
-            self.steps
-                .make(
-                    "secrets",
-                    |()| names,
-                    |_| self.create_secrets(place, &made.placeholders),
-                )
-                .await?;
-        }
-        let (values, objects) = self
-            .steps
-            .make(
-                "render",
-                |(_, objects): &(Value, Vec<Object>)| format!("{} objects", objects.len()),
-                |_| async {
-                    self.render(
-                        std::slice::from_ref(&self.scenario.file.values),
-                        &made.placeholders,
-                        &place.namespace,
-                    )
-                },
-            )
-            .await?;
-        made.objects.clone_from(&objects);
-        self.make_images(&objects).await?;
-        self.steps.deployed_in(place);
-        self.apply("deploy", place, &objects, &[]).await?;
-        Ok(self.deployment(place, values, objects))
-    }
-
-    /// Makes the images on targets that have no registry, so that what this machine lacks is told as
-    /// such and not as a failed deployment.
-    async fn make_images(&self, objects: &[Object]) -> Result<(), StepFailed> {
-        let missing = self.target.missing_images(&image::references(objects));
-        if missing.is_empty() {
-            return Ok(());
-        }
-        self.steps
-            .make(
-                "images",
-                |()| missing.join(", "),
-                |_| async {
-                    for reference in &missing {
-                        self.target
-                            .make_image(reference)
-                            .await
-                            .map_err(|error| Broken::new(chain(&error)).of_the_environment())?;
-                    }
-                    Ok(())
-                },
-            )
-            .await
-    }
-
-    fn deployment(&self, place: &Place, values: Value, objects: Vec<Object>) -> Deployment {
-        let proven = self.scenario.file.proves.iter().find_map(|proof| match proof {
-            Proof::BasicAuth { auth_string } => Some(auth_string.clone()),
-            _ => None,
-        });
-        let auth = &values["server"]["basicAuth"];
-        let given = auth["authString"]
-            .as_str()
-            .filter(|_| auth["enabled"] == true && auth["existingSecret"] == "");
-        let credentials = proven.or_else(|| given.map(str::to_owned));
-        let image = &values["global"]["prefect"]["image"];
-        let part = |key: &str| image[key].as_str().unwrap_or_default();
-        Deployment {
-            place: place.clone(),
-            image: format!("{}:{}", part("repository"), part("prefectTag")),
-            credentials,
-            values,
-            objects,
-        }
-    }
-
-    async fn create_secrets(&self, place: &Place, placeholders: &Placeholders) -> Result<(), Broken> {
-        for secret in &self.scenario.file.requires.secrets {
-            let mut data = Vec::new();
-            for (key, text) in &secret.data {
-                let filled = placeholders
-                    .fill(text)
-                    .map_err(|error| Broken::new(error.to_string()))?;
-                self.steps.events().secrets().learn_credentials(&filled);
-                data.push((key.clone(), filled));
-            }
-            place.create_secret(&secret.name, &data).await?;
+        let mut layers = vec![file.values.clone()];
+        for upgrade in &file.upgrades {
+            layers.push(upgrade.values.clone());
+            deployment = self.upgrade(deployment, upgrade, &layers, made).await?;
         }
         Ok(())
     }
 
-    async fn apply(
-        &self,
-        step: &str,
-        place: &Place,
-        objects: &[Object],
-        before: &[Object],
-    ) -> Result<(), StepFailed> {
-        self.steps.publish(Happening::Rendered {
-            objects: without_secrets(objects),
+    /// Proves the scenario on top of what an earlier round has `made`, or `afresh`, and leaves it.
+    pub(crate) async fn prove_again(&self, made: &mut Made, afresh: bool) -> Verdict {
+        let begin = Instant::now();
+        let place = self.place();
+        self.steps.publish(Happening::ScenarioStarted {
+            description: self.scenario.file.description.clone(),
+            namespace: place.namespace.clone(),
         });
+        let outcome = tokio::select! {
+            outcome = self.go_again(&place, made, afresh) => Some(outcome),
+            () = self.stop.cancelled() => None,
+        };
+        let verdict = match outcome {
+            Some(Ok(())) => Verdict::Passed,
+            Some(Err(_)) => Verdict::Failed,
+            None => Verdict::Skipped,
+        };
+        self.steps.publish(Happening::ScenarioEnded {
+            verdict,
+            took: begin.elapsed(),
+        });
+        verdict
+    }
+
+    async fn go_again(&self, place: &Place, made: &mut Made, afresh: bool) -> Result<(), StepFailed> {
+        let is_ready = self.scenario.file.expect == Expectation::Ready;
+        let before = made.deployment.clone().filter(|_| is_ready && !afresh);
+        let Some(before) = before else {
+            self.leave(place, std::mem::take(made), Verdict::Skipped).await?;
+            return self.go(place, made).await;
+        };
+        let layers = std::slice::from_ref(&self.scenario.file.values);
+        let after = self.roll_out("render", "redeploy", layers, &before, made).await?;
+        self.prove_ready(after, made).await
+    }
+
+    async fn open(&self, deployment: &Deployment) -> Result<(), StepFailed> {
         self.steps
-            .make(
-                step,
-                |count: &usize| format!("{count} objects"),
-                |_| place.apply(objects, before),
-            )
+            .make("open", |()| String::new(), |_| self.visit(deployment))
             .await
-            .map(drop)
     }
 
     async fn become_healthy(&self, deployment: &Deployment) -> Result<(), StepFailed> {
@@ -507,6 +370,39 @@ impl Proving {
         }
     }
 
+    /// Renders `layers` and puts them in the place of what was deployed before.
+    async fn roll_out(
+        &self,
+        render: &str,
+        apply: &str,
+        layers: &[Map<String, Value>],
+        before: &Deployment,
+        made: &mut Made,
+    ) -> Result<Deployment, StepFailed> {
+        let place = &before.place;
+        let patience = self.options.patience;
+        let (values, objects) = self
+            .steps
+            .make(
+                render,
+                |(_, objects): &(Value, Vec<Object>)| format!("{} objects", objects.len()),
+                |_| async { self.render(layers, &made.placeholders, &place.namespace) },
+            )
+            .await?;
+        made.objects.extend(objects.iter().cloned());
+        self.make_images(&objects).await?;
+        self.apply(apply, place, &objects, &before.objects).await?;
+        let after = self.deployment(place, values, objects);
+        made.deployment = Some(after.clone());
+        self.steps
+            .check("rollout", |progress| {
+                let after = &after;
+                async move { rollout::complete(after, patience, &progress).await }
+            })
+            .await?;
+        Ok(after)
+    }
+
     /// Rolls out changed values; the data of before must be there after.
     async fn upgrade(
         &self,
@@ -515,8 +411,6 @@ impl Proving {
         layers: &[Map<String, Value>],
         made: &mut Made,
     ) -> Result<Deployment, StepFailed> {
-        let place = before.place.clone();
-        let patience = self.options.patience;
         let steps = &self.steps;
         let run = steps
             .make(
@@ -530,23 +424,14 @@ impl Proving {
                 },
             )
             .await?;
-        let (values, objects) = steps
-            .make(
+        let after = self
+            .roll_out(
                 "render the upgrade",
-                |(_, objects): &(Value, Vec<Object>)| format!("{} objects", objects.len()),
-                |_| async { self.render(layers, &made.placeholders, &place.namespace) },
+                "roll out the upgrade",
+                layers,
+                &before,
+                made,
             )
-            .await?;
-        made.objects.extend(objects.iter().cloned());
-        self.make_images(&objects).await?;
-        self.apply("roll out the upgrade", &place, &objects, &before.objects)
-            .await?;
-        let after = self.deployment(&place, values, objects);
-        steps
-            .check("rollout", |progress| {
-                let after = &after;
-                async move { rollout::complete(after, patience, &progress).await }
-            })
             .await?;
         steps
             .make(
@@ -557,41 +442,6 @@ impl Proving {
             .await?;
         self.prove_all(&after, &[], made.database.as_ref()).await?;
         Ok(after)
-    }
-
-    async fn leave(&self, place: &Place, made: Made) -> Result<(), StepFailed> {
-        if !made.namespace {
-            return Ok(());
-        }
-        if self.options.keep {
-            let kubectl = format!(
-                "kubectl {} --namespace {}",
-                self.target.kubectl(),
-                place.namespace
-            );
-            self.steps.publish(Happening::Note {
-                message: format!("kept: {kubectl} get all"),
-            });
-            return Ok(());
-        }
-        let patience = self.options.patience;
-        self.steps
-            .make(
-                "clean up",
-                |()| String::new(),
-                |_| async move {
-                    let removal = place.remove(&made.objects, &made.secrets);
-                    let removed = tokio::time::timeout(patience, removal)
-                        .await
-                        .unwrap_or_else(|_| Err(Broken::new("what the scenario made is not gone in time")));
-                    match made.database {
-                        // both end, whatever became of the other
-                        Some(database) => database.stop().await.and(removed),
-                        None => removed,
-                    }
-                },
-            )
-            .await
     }
 }
 
@@ -639,31 +489,4 @@ async fn fails_because(
             .expected(reason, found)
             .details(diagnosis.details()),
     )
-}
-
-/// The values in effect in a chart that may have more keys than the renderer knows.
-fn over_defaults(user: &Value) -> Result<Value, Broken> {
-    let defaults = serde_json::to_value(prefect_e2e_renderer::Values::default());
-    let mut values = defaults.map_err(|error| Broken::new(error.to_string()))?;
-    json_patch::merge(&mut values, user);
-    Ok(values)
-}
-
-/// The objects as YAML, the contents of Secrets left out.
-fn without_secrets(objects: &[Object]) -> String {
-    let shown: Vec<Object> = objects.iter().map(hide_content).collect();
-    to_yaml(&shown)
-}
-
-fn hide_content(object: &Object) -> Object {
-    if object.kind() != "Secret" {
-        return object.clone();
-    }
-    let mut document = object.json().clone();
-    for key in ["data", "stringData"] {
-        if let Some(data) = document[key].as_object_mut() {
-            data.values_mut().for_each(|value| *value = "[secret]".into());
-        }
-    }
-    Object::new(document)
 }

@@ -2,24 +2,26 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    io::IsTerminal as _,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use prefect_e2e_renderer::KubeVersion;
 use prefect_e2e_scenarios::Scenario;
+use sha2::{Digest as _, Sha256};
 use tokio::{sync::Mutex, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     event::{EVENT_VERSION, Events, Happening, Verdict},
-    prove::{ProveOptions, Proving},
+    prove::{Keep, ProveOptions, Proving},
     step::Steps,
     target::{Target, TargetError},
 };
 
 /// How a run goes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RunOptions {
     /// How many scenarios run at once.
     pub jobs: usize,
@@ -31,8 +33,12 @@ pub struct RunOptions {
     pub retries: usize,
     /// How often each scenario is run, to hunt flakes; it passes when all of its runs do.
     pub repeat: usize,
+    /// Decides the order in which scenarios start; those that take longest start first if `None`.
+    pub seed: Option<u64>,
     /// How long scenarios took before, by name: those that take longest start first.
     pub durations: BTreeMap<String, Duration>,
+    /// How scenarios are named after `prefect-e2e run`, where it is not by their name.
+    pub reruns: BTreeMap<String, String>,
     /// The arguments after `prefect-e2e run SCENARIO` that repeat a scenario as it was run.
     pub rerun_arguments: String,
 }
@@ -85,6 +91,11 @@ fn longest_first(scenarios: &mut [Scenario], durations: &BTreeMap<String, Durati
     scenarios.sort_by_key(|scenario| std::cmp::Reverse(expected(scenario)));
 }
 
+/// Orders the scenarios by chance, the same for the same seed and names.
+fn shuffle(scenarios: &mut [Scenario], seed: u64) {
+    scenarios.sort_by_cached_key(|scenario| Sha256::digest(format!("{seed} {}", scenario.name)));
+}
+
 /// Proves `scenarios` on the target that `connect` gives, which is torn down at the end.
 ///
 /// # Errors
@@ -101,7 +112,10 @@ where
 {
     let begin = Instant::now();
     let run = run_id();
-    longest_first(&mut scenarios, &options.durations);
+    match options.seed {
+        Some(seed) => shuffle(&mut scenarios, seed),
+        None => longest_first(&mut scenarios, &options.durations),
+    }
     let names: Vec<String> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
     let jobs = options.jobs.min(scenarios.len()).max(1);
     events.publish(
@@ -132,7 +146,7 @@ where
     Batch::work(&batch, jobs).await;
     let summary = batch.summary().await;
     if let Some(batch) = Arc::into_inner(batch) {
-        batch.end(begin).await?;
+        batch.end(&summary, begin).await?;
     }
     let (passed, failed, skipped) = (summary.passed.len(), summary.failed.len(), summary.skipped.len());
     events.publish(
@@ -151,7 +165,8 @@ fn names_of<'a>(scenarios: impl Iterator<Item = &'a Scenario>) -> Vec<String> {
     scenarios.map(|scenario| scenario.name.clone()).collect()
 }
 
-async fn tell_target(
+/// Tells which target it is, and gives the version of its Kubernetes.
+pub(crate) async fn tell_target(
     target: &dyn Target,
     events: &Events,
     begin: Instant,
@@ -234,10 +249,8 @@ impl Batch {
     }
 
     async fn attempt(&self, scenario: &Scenario, attempt: usize, after_failure: bool) -> Verdict {
-        let rerun = format!(
-            "prefect-e2e run {}{}",
-            scenario.name, self.options.rerun_arguments
-        );
+        let named = self.options.reruns.get(&scenario.name).unwrap_or(&scenario.name);
+        let rerun = format!("prefect-e2e run {named}{}", self.options.rerun_arguments);
         // a namespace of an earlier attempt may still be ending
         let run = if attempt == 0 {
             self.run.clone()
@@ -268,7 +281,31 @@ impl Batch {
         summary
     }
 
-    async fn end(self, begin: Instant) -> Result<(), TargetError> {
+    /// Whether a namespace was left to be looked at.
+    fn keeps(&self, summary: &Summary) -> bool {
+        match self.prove.keep {
+            Keep::Nothing => false,
+            Keep::Failed => !summary.failed.is_empty(),
+            Keep::All => true,
+        }
+    }
+
+    /// Leaves time to look at what was kept in a cluster that ends with the run.
+    async fn hold(&self) {
+        let is_watched = std::io::stdin().is_terminal();
+        let message = if is_watched {
+            "the cluster ends with the run, which waits for Ctrl-C"
+        } else {
+            "the cluster ends with the run, and what was kept with it: `--target kind` or kubeconfig keeps it"
+        };
+        let message = message.to_owned();
+        self.events.publish(None, Happening::Note { message });
+        if is_watched {
+            self.stop.cancelled().await;
+        }
+    }
+
+    async fn end(self, summary: &Summary, begin: Instant) -> Result<(), TargetError> {
         if let Some(seconds) = self.target.cpu_seconds().await {
             self.events.publish(
                 None,
@@ -276,6 +313,9 @@ impl Batch {
                     message: cpu_note(seconds, begin),
                 },
             );
+        }
+        if self.keeps(summary) && self.target.ends_with_the_run() {
+            self.hold().await;
         }
         match Arc::into_inner(self.target) {
             Some(target) => target.tear_down().await,
@@ -322,5 +362,22 @@ mod tests {
             &BTreeMap::from([("refused".to_owned(), Duration::from_secs(90))]),
         );
         assert_eq!(names_of(scenarios.iter()), ["refused", "two-boots", "one-boot"]);
+    }
+
+    #[test]
+    fn a_seed_decides_the_order() {
+        let scenarios = || -> Vec<Scenario> {
+            let names = ["a", "b", "c", "d", "e"];
+            let parse = |name: &&str| prefect_e2e_scenarios::parse(name, name, "description: x\n").unwrap();
+            names.iter().map(parse).collect()
+        };
+        let order = |seed, mut scenarios: Vec<Scenario>| {
+            shuffle(&mut scenarios, seed);
+            names_of(scenarios.iter())
+        };
+        let reversed: Vec<Scenario> = scenarios().into_iter().rev().collect();
+        assert_eq!(order(1, scenarios()), order(1, reversed));
+        let orders: std::collections::BTreeSet<_> = (0..20).map(|seed| order(seed, scenarios())).collect();
+        assert!(orders.len() > 10, "{orders:?}");
     }
 }

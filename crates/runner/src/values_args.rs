@@ -36,7 +36,7 @@ impl ValuesArgs {
     pub(crate) fn layers(&self) -> miette::Result<Layers> {
         let mut layers = Layers::default();
         for path in &self.files {
-            let (origin, text) = read(path)?;
+            let (origin, text) = read_values(path)?;
             layers.file(&origin, &text).into_diagnostic()?;
         }
         for expression in &self.set_json {
@@ -77,7 +77,8 @@ impl ValuesArgs {
     }
 }
 
-fn read(path: &PathBuf) -> miette::Result<(String, String)> {
+/// The name and the text of a values file; `-` is standard input.
+pub(crate) fn read_values(path: &PathBuf) -> miette::Result<(String, String)> {
     if path.as_os_str() == "-" {
         let mut text = String::new();
         io::stdin()

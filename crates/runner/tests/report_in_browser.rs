@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -56,7 +57,7 @@ fn open(browser: &Path, home: &Path, arguments: &[&str], url: &str) -> String {
 #[test]
 fn the_report_runs_and_draws_in_a_browser() {
     let Some(browser) = browser() else {
-        eprintln!("skipped: no Chromium in PATH");
+        let _ = writeln!(std::io::stderr(), "skipped: no Chromium in PATH");
         return;
     };
     let directory = tempfile::tempdir().unwrap();

@@ -83,7 +83,7 @@ pub async fn prepare_node() -> Result<(), SandboxError> {
     let failed = |action| move |error| network_error(action, error);
     handle
         .link()
-        .add(LinkBridge::new(BRIDGE).build())
+        .add(LinkBridge::new(BRIDGE).address(hardware_address(GATEWAY)).build())
         .execute()
         .await
         .map_err(failed("add the bridge"))?;
@@ -186,9 +186,12 @@ async fn configure_pod(pod: &Handle, interface: &str, address: Ipv4Addr) -> Resu
     let failed = |action| move |error| network_error(action, error);
     up(pod, index_of(pod, "lo").await?).await?;
     let index = index_of(pod, interface).await?;
-    let rename = LinkUnspec::new_with_index(index).name("eth0".to_owned()).build();
+    let identify = LinkUnspec::new_with_index(index)
+        .name("eth0".to_owned())
+        .address(hardware_address(address))
+        .build();
     pod.link()
-        .set(rename)
+        .set(identify)
         .execute()
         .await
         .map_err(failed("name a pod's interface"))?;
@@ -204,6 +207,15 @@ async fn configure_pod(pod: &Handle, interface: &str, address: Ipv4Addr) -> Resu
         .execute()
         .await
         .map_err(failed("give a pod its route"))
+}
+
+/// The hardware address of an interface with this address, as the CNI's bridge plugin gives them.
+///
+/// A bridge without an own one takes the lowest of its interfaces', which changes as pods come and go:
+/// others then send to a node that is no more until they ask again. The same holds of a pod that gets the
+/// address of an earlier one.
+fn hardware_address(address: Ipv4Addr) -> Vec<u8> {
+    [&[0x0a, 0x58], &address.octets()[..]].concat()
 }
 
 fn connect() -> Result<Handle, SandboxError> {

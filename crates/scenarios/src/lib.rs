@@ -18,17 +18,21 @@
 //! # Ok::<(), prefect_e2e_scenarios::ScenarioError>(())
 //! ```
 
+mod coverage;
 mod format;
+mod lint;
 mod load;
 mod placeholder;
 mod schema;
 mod selection;
 
+pub use coverage::{KeyCoverage, coverage};
 pub use format::{
     Because, Component, DataSurvival, Expectation, ExternalPostgres, Proof, Requirements, Scenario,
     ScenarioFile, Secret, Upgrade,
 };
-pub use load::{Matrix, ScenarioError, load, parse};
-pub use placeholder::{Placeholders, UnknownPlaceholder};
+pub use lint::{Finding, Rule, lint};
+pub use load::{Matrix, ScenarioError, load, parse, scenario_files};
+pub use placeholder::{Placeholders, PostgresAccess, UnknownPlaceholder};
 pub use schema::json_schema;
 pub use selection::{Selection, SelectionError};

@@ -5,7 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use prefect_e2e_renderer::{Layers, ValuesError};
+use prefect_e2e_renderer::{Layers, Place, ValuesError, locate};
+use serde_json::{Map, Value};
 
 use crate::format::{Expectation, Proof, Scenario, ScenarioFile};
 
@@ -26,14 +27,20 @@ pub enum ScenarioError {
     Format {
         /// The file.
         origin: String,
-        /// Place, what was found, what is allowed.
+        /// What was found, and what is allowed.
         message: String,
+        /// Line and column, both from 1, where they are known.
+        position: Option<(u64, u64)>,
     },
     /// The values of the scenario are not the chart's.
-    #[error("{origin}: the values cannot be used")]
+    #[error("{}: the values cannot be used", Place { origin: origin.clone(), position: *position })]
     Values {
         /// The file.
         origin: String,
+        /// The key of the file that is to blame, with dots.
+        key: String,
+        /// Line and column of the key, both from 1, where they are known.
+        position: Option<(u64, u64)>,
         /// What is wrong with them.
         source: Box<ValuesError>,
     },
@@ -66,26 +73,35 @@ impl Matrix {
     /// # Errors
     /// When the directory or one of the files cannot be read or is wrong.
     pub fn load(directory: &Path) -> Result<Self, ScenarioError> {
-        let failed = |source| ScenarioError::Read {
-            path: directory.to_owned(),
-            source,
-        };
-        let mut paths = Vec::new();
-        for entry in fs::read_dir(directory).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if path.extension().is_some_and(|ending| ending == "yaml") {
-                paths.push(path);
-            }
-        }
-        if paths.is_empty() {
-            return Err(ScenarioError::Empty {
-                directory: directory.to_owned(),
-            });
-        }
-        paths.sort();
+        let paths = scenario_files(directory)?;
         let scenarios = paths.iter().map(|path| load(path)).collect::<Result<_, _>>()?;
         Ok(Self { scenarios })
     }
+}
+
+/// The scenario files of a directory, every `*.yaml`, in the order of their names.
+///
+/// # Errors
+/// When the directory cannot be read or holds none.
+pub fn scenario_files(directory: &Path) -> Result<Vec<PathBuf>, ScenarioError> {
+    let failed = |source| ScenarioError::Read {
+        path: directory.to_owned(),
+        source,
+    };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|ending| ending == "yaml") {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        return Err(ScenarioError::Empty {
+            directory: directory.to_owned(),
+        });
+    }
+    paths.sort();
+    Ok(paths)
 }
 
 /// Reads the scenario of one file.
@@ -119,38 +135,44 @@ pub fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, ScenarioE
             name: name.to_owned(),
         });
     }
-    let format = |message: String| ScenarioError::Format {
+    let format = |message: String, position| ScenarioError::Format {
         origin: origin.to_owned(),
         message,
+        position,
     };
-    let file: ScenarioFile = serde_saphyr::from_str(text).map_err(|error| format(error.to_string()))?;
+    let file: ScenarioFile = serde_saphyr::from_str(text).map_err(|error| {
+        let position = error.location().map(|place| (place.line(), place.column()));
+        format(error.to_string(), position)
+    })?;
     let scenario = Scenario {
         name: name.to_owned(),
         file,
     };
-    check(&scenario).map_err(format)?;
-    check_values(&scenario, origin)?;
+    check(&scenario).map_err(|(key, message)| format(message, locate(text, &[key.to_owned()])))?;
+    check_values(&scenario, origin, text)?;
     Ok(scenario)
 }
 
-/// What the types cannot say.
-fn check(scenario: &Scenario) -> Result<(), String> {
+/// What the types cannot say: the key that is wrong, and why.
+fn check(scenario: &Scenario) -> Result<(), (&'static str, String)> {
     let file = &scenario.file;
     if file.description.trim().is_empty() {
-        return Err("`description` is missing: say in a sentence what the scenario is for".into());
+        let message = "`description` is missing: say in a sentence what the scenario is for";
+        return Err(("description", message.into()));
     }
     if file.expect != Expectation::Ready && !(file.proves.is_empty() && file.upgrades.is_empty()) {
-        return Err("`proves` and `upgrades` need a deployment that is `expect: ready`".into());
+        let message = "`proves` and `upgrades` need a deployment that is `expect: ready`";
+        return Err(("expect", message.into()));
     }
     for proof in &file.proves {
         match proof {
             Proof::DatabaseTls if file.requires.external_postgres.is_none() => {
-                return Err("`proves: databaseTls` needs `requires.externalPostgres`".into());
+                let message = "`proves: databaseTls` needs `requires.externalPostgres`";
+                return Err(("proves", message.into()));
             }
             Proof::DataSurvives(survival) if survival.deleting.is_empty() => {
-                return Err(
-                    "`dataSurvives.deleting` names nothing: server, backgroundServices, database".into(),
-                );
+                let message = "`dataSurvives.deleting` names nothing: server, backgroundServices, database";
+                return Err(("proves", message.into()));
             }
             _ => {}
         }
@@ -159,26 +181,32 @@ fn check(scenario: &Scenario) -> Result<(), String> {
 }
 
 /// Checks keys and types of the values, unless placeholders still hide them.
-fn check_values(scenario: &Scenario, origin: &str) -> Result<(), ScenarioError> {
-    let wrong = |source| ScenarioError::Values {
-        origin: origin.to_owned(),
-        source: Box::new(source),
-    };
+fn check_values(scenario: &Scenario, origin: &str, text: &str) -> Result<(), ScenarioError> {
     if matches!(scenario.file.expect, Expectation::Refused(_))
         || scenario.file.requires.external_postgres.is_some()
     {
         return Ok(());
     }
+    let wrong = |above: &str, source: ValuesError| {
+        let key = format!("{above}.{}", source.key().unwrap_or_default());
+        let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+        ScenarioError::Values {
+            origin: origin.to_owned(),
+            position: locate(text, &path),
+            key,
+            source: Box::new(source),
+        }
+    };
     let mut layers = Layers::default();
-    layers
-        .value("values", scenario.file.values.clone().into())
-        .map_err(wrong)?;
-    layers.values().map_err(wrong)?;
-    for upgrade in &scenario.file.upgrades {
+    let mut lay = |above: &str, values: &Map<String, Value>| {
         layers
-            .value("upgrades.values", upgrade.values.clone().into())
-            .map_err(wrong)?;
-        layers.values().map_err(wrong)?;
+            .value(above, values.clone().into())
+            .map_err(|source| wrong(above, source))?;
+        layers.values().map_err(|source| wrong(above, source))
+    };
+    lay("values", &scenario.file.values)?;
+    for (index, upgrade) in scenario.file.upgrades.iter().enumerate() {
+        lay(&format!("upgrades.{index}.values"), &upgrade.values)?;
     }
     Ok(())
 }

@@ -27,7 +27,56 @@ impl UnknownPlaceholder {
     }
 }
 
+/// How a PostgreSQL that a scenario requires is reached.
+#[derive(Debug, Clone)]
+pub struct PostgresAccess {
+    /// Its address as pods see it.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The user that owns the database.
+    pub user: String,
+    /// The user's password.
+    pub password: String,
+    /// The database's name.
+    pub database: String,
+    /// PEM of the authority that signed its certificate; empty without TLS.
+    pub ca: String,
+    /// PEM of an authority that did not.
+    pub other_ca: String,
+}
+
+impl PostgresAccess {
+    /// One that is not there, to check values with.
+    #[must_use]
+    pub fn stand_in() -> Self {
+        Self {
+            host: "postgres.invalid".into(),
+            port: 5432,
+            user: "user".into(),
+            password: "password".into(),
+            database: "database".into(),
+            ca: "authority".into(),
+            other_ca: "another authority".into(),
+        }
+    }
+}
+
 impl Placeholders {
+    /// What `${postgres.…}` stands for.
+    #[must_use]
+    pub fn of_postgres(access: &PostgresAccess) -> Self {
+        let mut known = Self::default();
+        known.insert("postgres.host", &access.host);
+        known.insert("postgres.port", access.port.to_string());
+        known.insert("postgres.user", &access.user);
+        known.insert("postgres.password", &access.password);
+        known.insert("postgres.database", &access.database);
+        known.insert("postgres.ca", &access.ca);
+        known.insert("postgres.otherCa", &access.other_ca);
+        known
+    }
+
     /// Lets `${name}` stand for `value`.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.0.insert(name.into(), value.into());

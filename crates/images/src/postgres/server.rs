@@ -201,6 +201,8 @@ fn is_apart(library: &Path, prefix: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use rstest::rstest;
 
     use super::*;
@@ -239,7 +241,7 @@ mod tests {
     #[test]
     fn a_server_of_this_machine_has_all_its_programs() {
         let Some(server) = PostgresServer::find(None) else {
-            println!("skipped: this machine has no PostgreSQL");
+            let _ = writeln!(std::io::stderr(), "skipped: this machine has no PostgreSQL");
             return;
         };
         assert!(server.major() >= OLDEST);

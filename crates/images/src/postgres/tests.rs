@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     net::TcpListener,
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
@@ -31,7 +32,7 @@ impl Container {
     /// `None`, telling so, where the machine has no PostgreSQL.
     async fn of(reference: &str) -> Option<Self> {
         if PostgresServer::find(None).is_none() {
-            println!("skipped: this machine has no PostgreSQL");
+            let _ = writeln!(std::io::stderr(), "skipped: this machine has no PostgreSQL");
             return None;
         }
         let directory = tempfile::tempdir().unwrap();
@@ -471,7 +472,10 @@ async fn tls_is_spoken_and_with_an_authority_wants_certificates(#[case] with_aut
         return;
     };
     if !PostgresServer::find(None).unwrap().has_tls {
-        println!("skipped: this machine's PostgreSQL speaks no TLS");
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: this machine's PostgreSQL speaks no TLS"
+        );
         return;
     }
     let (authority, certificate, key) = certificate("prefect");

@@ -19,7 +19,7 @@ type Check = fn(&Suite) -> Result<(), suite::Failure>;
 /// A check with clusters of its own.
 type Alone = fn() -> Result<(), suite::Failure>;
 
-const CHECKS: [(&str, Check); 27] = [
+const CHECKS: [(&str, Check); 28] = [
     ("pods_made_at_once_all_start", pods::made_at_once),
     ("what_cannot_start_says_why", pods::what_cannot_start),
     ("failures_to_run_say_why", pods::what_fails),
@@ -49,6 +49,7 @@ const CHECKS: [(&str, Check); 27] = [
     ("ingresses_are_routed", network::ingress),
     ("ingresses_pass_an_upgrade", network::ingress_upgrade),
     ("pods_reach_an_exposed_port", network::exposed),
+    ("hardware_addresses_stay", network::hardware_addresses),
     ("cpu_time_is_counted", node::cpu_time),
 ];
 

@@ -182,3 +182,31 @@ pub(crate) fn exposed(suite: &Suite) -> Result<(), Failure> {
         "200 the host\n",
     )
 }
+
+/// What a pod knows of the node and of its neighbours stays true as pods come and go.
+pub(crate) fn hardware_addresses(suite: &Suite) -> Result<(), Failure> {
+    let place = suite.place("hardware")?;
+    for name in ["asked", "asking"] {
+        place.apply(&[pod(name, "sleep 1000", &json!({}), &json!({}))])?;
+    }
+    place.until_ready("asking")?;
+    let asked = place.until_ready("asked")?;
+    let neighbour = asked["status"]["podIP"].as_str().ok_or("no address")?;
+    for ip in [neighbour, "10.244.0.1"] {
+        let ask = format!("import socket; socket.socket().connect_ex(('{ip}', 9))");
+        place.kubectl(&["exec", "asking", "--", "python3", "-c", &ask])?;
+        let known = place.kubectl(&["exec", "asking", "--", "cat", "/proc/net/arp"])?;
+        let expected = hardware_address(ip)?;
+        expect(known.contains(&expected), || {
+            format!("{ip} is not at {expected}: {known}")
+        })?;
+    }
+    Ok(())
+}
+
+/// As the CNI's bridge plugin gives them.
+fn hardware_address(ip: &str) -> Result<String, Failure> {
+    let parts: Result<Vec<u8>, _> = ip.split('.').map(str::parse).collect();
+    let parts: Vec<String> = parts?.iter().map(|part| format!("{part:02x}")).collect();
+    Ok(format!("0a:58:{}", parts.join(":")))
+}

@@ -105,7 +105,13 @@ async fn scale(deployment: &Deployment, replicas: u32, patience: Duration) -> Re
         .await
         .map_err(|error| Broken::cluster(format!("scaling deployment/{name} to {replicas}"), &error))?;
     let begin = Instant::now();
-    while deployment.pods(Component::BackgroundServices).await?.len() != replicas as usize {
+    // one that is ending still schedules
+    while deployment
+        .pods_to_the_last(Component::BackgroundServices)
+        .await?
+        .len()
+        != replicas as usize
+    {
         if begin.elapsed() > patience {
             return Err(Broken::new(format!(
                 "deployment/{name} does not scale to {replicas}"

@@ -80,7 +80,8 @@ fn finish(broken: Broken, diagnosis: &Diagnosis, last: &str) -> Broken {
 #[derive(Default)]
 struct Suspicion {
     hopeless: Option<String>,
-    astray: bool,
+    /// Since when the server has answered, though not through its Service.
+    astray: Option<Instant>,
 }
 
 impl Suspicion {
@@ -100,11 +101,12 @@ impl Suspicion {
             return Ok(None);
         }
         self.hopeless = None;
-        let answers = answers_port_forward(deployment).await;
-        let again = std::mem::replace(&mut self.astray, answers);
-        // the Service may only have been a moment behind
-        if answers
-            && again
+        if !answers_port_forward(deployment).await {
+            self.astray = None;
+            return Ok(None);
+        }
+        let since = *self.astray.get_or_insert_with(Instant::now);
+        if since.elapsed() > service_lag(deployment)
             && ask(deployment, "/api/health")
                 .await
                 .is_ok_and(|answer| answer.status != 200)
@@ -113,6 +115,17 @@ impl Suspicion {
         }
         Ok(None)
     }
+}
+
+/// How far a Service may be behind its server: a moment, and as long as a readiness probe takes to notice.
+fn service_lag(deployment: &Deployment) -> Duration {
+    let container = deployment.container(Component::Server);
+    let probe = container.map(|container| &container["readinessProbe"]);
+    let seconds = |key: &str| match &probe {
+        Ok(probe) => probe[key].as_u64().unwrap_or_default(),
+        Err(_) => 0,
+    };
+    LOOK / 2 + Duration::from_secs(seconds("initialDelaySeconds") + 2 * seconds("periodSeconds"))
 }
 
 async fn answers_port_forward(deployment: &Deployment) -> bool {

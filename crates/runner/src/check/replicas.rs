@@ -25,6 +25,11 @@ pub(crate) async fn ready(
     progress: &Progress,
 ) -> Seen {
     let begin = Instant::now();
+    // whatever the chart asks for, an autoscaler decides
+    let scaled_from = deployment.any("HorizontalPodAutoscaler").map(|autoscaler| {
+        let least = autoscaler.json()["spec"]["minReplicas"].as_u64();
+        least.map_or(1, |count| usize::try_from(count).unwrap_or(usize::MAX))
+    });
     let mut told = Vec::new();
     for component in COMPONENTS {
         let Ok(workload) = deployment.workload(component) else {
@@ -33,22 +38,21 @@ pub(crate) async fn ready(
         let asked = workload.json()["spec"]["replicas"]
             .as_u64()
             .map(|count| usize::try_from(count).unwrap_or(usize::MAX));
-        let wanted = if component == Component::Server {
-            exactly.or(asked)
-        } else {
-            asked
+        let (wanted, least) = match (component, scaled_from) {
+            (Component::Server, Some(least)) => (exactly, least),
+            (Component::Server, None) => (exactly.or(asked), 1),
+            _ => (asked, 1),
         };
         let name = reference(workload);
         loop {
             let pods = deployment.pods(component).await?;
             let ready = pods.iter().filter(|pod| is_ready(pod)).count();
-            // an autoscaler decides when the chart does not
-            let complete = wanted.map_or(ready > 0, |wanted| ready == wanted && pods.len() == wanted);
+            let complete = wanted.map_or(ready >= least, |wanted| ready == wanted && pods.len() == wanted);
             if complete {
                 told.push(format!("{name} {ready} of {ready}"));
                 break;
             }
-            let wanted = wanted.unwrap_or(1);
+            let wanted = wanted.unwrap_or(least);
             progress.say(format!("{name} has {ready} of {wanted} pods ready"));
             if begin.elapsed() > patience {
                 let diagnosis = Diagnosis::of(&deployment.place).await;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::apps::v1::Deployment as DeploymentObject;
+use k8s_openapi::api::{apps::v1::Deployment as DeploymentObject, core::v1::Pod};
 use kube::Api;
 use prefect_e2e_scenarios::Component;
 
@@ -25,6 +25,12 @@ pub(crate) async fn complete(deployment: &Deployment, patience: Duration, progre
         Api::namespaced(deployment.place.client.clone(), &deployment.place.namespace);
     let (mut longest, mut away_since) = (Duration::ZERO, None::<Instant>);
     loop {
+        let object = api.get(workload.name()).await;
+        let object =
+            object.map_err(|error| Broken::cluster(format!("reading {}", reference(workload)), &error))?;
+        let pods = deployment.pods_to_the_last(Component::Server).await?;
+        let rolled_out = is_rolled_out(&object) && !pods.iter().any(is_ending);
+        // asked after the last old pod was seen gone, so that it is a new one that answers
         let healthy = health::ask(deployment, "/api/health")
             .await
             .is_ok_and(|answer| answer.status == 200);
@@ -34,10 +40,6 @@ pub(crate) async fn complete(deployment: &Deployment, patience: Duration, progre
             (false, Some(_)) => {}
         }
         longest = longest.max(away_since.map(|since| since.elapsed()).unwrap_or_default());
-        let object = api.get(workload.name()).await;
-        let object =
-            object.map_err(|error| Broken::cluster(format!("reading {}", reference(workload)), &error))?;
-        let rolled_out = is_rolled_out(&object);
         if rolled_out && healthy {
             break;
         }
@@ -75,6 +77,10 @@ pub(crate) async fn complete(deployment: &Deployment, patience: Duration, progre
         );
     }
     Ok(Verdict::Holds(away))
+}
+
+fn is_ending(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_some()
 }
 
 /// As `kubectl rollout status` decides it.

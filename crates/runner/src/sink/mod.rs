@@ -31,3 +31,4 @@ pub use junit::Junit;
 pub use ndjson::Ndjson;
 pub use recorder::Recorder;
 pub use terminal::{Mode, Terminal, TerminalOptions, Verbosity};
+pub(crate) use wording::count;

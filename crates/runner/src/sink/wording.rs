@@ -25,7 +25,7 @@ pub(super) fn whole_seconds(elapsed: Duration) -> String {
 }
 
 /// `1 step`, `2 steps`.
-pub(super) fn count(number: usize, noun: &str) -> String {
+pub(crate) fn count(number: usize, noun: &str) -> String {
     if number == 1 {
         format!("1 {noun}")
     } else {

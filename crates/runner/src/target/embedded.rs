@@ -1,13 +1,13 @@
 //! The embedded cluster, started by the run and gone with it.
 
-use std::{collections::BTreeSet, fs, io, net::SocketAddr, os::unix::fs::DirBuilderExt as _, path::PathBuf};
+use std::{collections::BTreeSet, io, net::SocketAddr, path::PathBuf};
 
 use async_trait::async_trait;
 use prefect_e2e_images::{ImageStore, PullProgress};
-use prefect_e2e_local_cluster::{CONTEXT, Cluster, ClusterOptions, StateDir, write_kubeconfig};
+use prefect_e2e_local_cluster::{CONTEXT, Cluster, ClusterOptions, write_kubeconfig};
 use tokio::sync::broadcast;
 
-use super::{Target, TargetError};
+use super::{Target, TargetError, run_directory::RunDirectory};
 use crate::event::{Events, Happening};
 
 /// An embedded cluster of this run.
@@ -56,7 +56,7 @@ impl Embedded {
             path: "kubeconfig".into(),
             source,
         })?;
-        let kubeconfig = directory.0.join("kubeconfig");
+        let kubeconfig = directory.kubeconfig();
         write_kubeconfig(&kubeconfig, &cluster.kubeconfig())?;
         let client = cluster.client().await?;
         Ok(Self {
@@ -89,40 +89,6 @@ impl Embedded {
     }
 }
 
-/// Where the kubeconfig of a run's cluster is, readable by its owner alone. What killed runs left is
-/// removed by the next one.
-struct RunDirectory(PathBuf);
-
-impl RunDirectory {
-    fn make() -> io::Result<Self> {
-        let state = StateDir::of_user().map_err(io::Error::other)?;
-        let runs = state.path().join("runs");
-        fs::create_dir_all(&runs)?;
-        for entry in fs::read_dir(&runs)?.filter_map(Result::ok) {
-            let name = entry.file_name();
-            let pid = name.to_str().and_then(|name| name.split('-').next());
-            if pid.is_none_or(|pid| !std::path::Path::new("/proc").join(pid).exists()) {
-                // another run may remove it at the same time
-                let _ = fs::remove_dir_all(entry.path());
-            }
-        }
-        let directory = runs.join(format!(
-            "{}-{}",
-            std::process::id(),
-            uuid::Uuid::new_v4().simple()
-        ));
-        fs::DirBuilder::new().mode(0o700).create(&directory)?;
-        Ok(Self(directory))
-    }
-}
-
-impl Drop for RunDirectory {
-    fn drop(&mut self) {
-        // the cluster that it leads to is gone, too
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 #[async_trait]
 impl Target for Embedded {
     fn kind(&self) -> &'static str {
@@ -141,6 +107,10 @@ impl Target for Embedded {
         format!("--kubeconfig {} --context {CONTEXT}", self.kubeconfig.display())
     }
 
+    fn ends_with_the_run(&self) -> bool {
+        true
+    }
+
     fn reaches_host(&self) -> bool {
         true
     }
@@ -149,7 +119,7 @@ impl Target for Embedded {
         Ok(Some(self.cluster.expose(port).await?))
     }
 
-    fn missing_images(&self, references: &BTreeSet<String>) -> Vec<String> {
+    async fn missing_images(&self, references: &BTreeSet<String>) -> Vec<String> {
         let unmade =
             |reference: &&String| self.images.find(reference).is_none() && ImageStore::knows(reference);
         // of what no recipe makes, the pod that wants it tells

@@ -1,14 +1,22 @@
 //! Where scenarios are deployed. The runner speaks to every target through the Kubernetes API alone.
 
+mod choice;
 mod embedded;
+mod kind;
 mod kubeconfig;
+mod program;
+mod run_directory;
 
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 
 use async_trait::async_trait;
 
+pub(crate) use choice::TargetArgs;
 pub use embedded::{Embedded, program as cluster_program};
+pub use kind::{Kind, KindOptions};
+pub(crate) use kind::{STANDING as STANDING_KIND, delete_left as delete_left_kind_clusters};
 pub use kubeconfig::Remote;
+pub(crate) use program::{docker, kind, kubectl};
 
 /// A cluster that scenarios are deployed to.
 #[async_trait]
@@ -25,6 +33,11 @@ pub trait Target: Send + Sync {
     /// The arguments that point `kubectl` at the cluster while it stands.
     fn kubectl(&self) -> String;
 
+    /// Whether the cluster and all that is kept in it ends with the run.
+    fn ends_with_the_run(&self) -> bool {
+        false
+    }
+
     /// Whether pods of this target can reach this machine.
     fn reaches_host(&self) -> bool {
         false
@@ -37,16 +50,21 @@ pub trait Target: Send + Sync {
     /// When the cluster refuses the port.
     async fn expose(&self, port: u16) -> Result<Option<SocketAddr>, TargetError>;
 
-    /// Those of `references` that have to be made before pods can start.
-    fn missing_images(&self, references: &BTreeSet<String>) -> Vec<String> {
+    /// The network of the container engine in which pods of this target reach containers.
+    fn docker_network(&self) -> Option<String> {
+        None
+    }
+
+    /// Those of `references` that have to be made, or brought to the cluster, before pods can start.
+    async fn missing_images(&self, references: &BTreeSet<String>) -> Vec<String> {
         let _ = references;
         Vec::new()
     }
 
-    /// Makes an image.
+    /// Makes an image, or brings it to the cluster.
     ///
     /// # Errors
-    /// When this machine lacks what the image is made of.
+    /// When this machine lacks what the image is made of, or the cluster does not take it.
     async fn make_image(&self, reference: &str) -> Result<(), TargetError> {
         let _ = reference;
         Ok(())

@@ -1,0 +1,47 @@
+//! Where the kubeconfig of a run's own cluster is, readable by its owner alone.
+
+use std::{
+    fs, io,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+use prefect_e2e_local_cluster::StateDir;
+
+/// A directory that goes with this value. What killed runs left is removed by the next one.
+pub(crate) struct RunDirectory(PathBuf);
+
+impl RunDirectory {
+    pub(crate) fn make() -> io::Result<Self> {
+        let state = StateDir::of_user().map_err(io::Error::other)?;
+        let runs = state.path().join("runs");
+        fs::create_dir_all(&runs)?;
+        for entry in fs::read_dir(&runs)?.filter_map(Result::ok) {
+            let name = entry.file_name();
+            let pid = name.to_str().and_then(|name| name.split('-').next());
+            if pid.is_none_or(|pid| !Path::new("/proc").join(pid).exists()) {
+                // another run may remove it at the same time
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        let directory = runs.join(format!(
+            "{}-{}",
+            std::process::id(),
+            uuid::Uuid::new_v4().simple()
+        ));
+        fs::DirBuilder::new().mode(0o700).create(&directory)?;
+        Ok(Self(directory))
+    }
+
+    /// Where the kubeconfig of the run's cluster is written.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.0.join("kubeconfig")
+    }
+}
+
+impl Drop for RunDirectory {
+    fn drop(&mut self) {
+        // the cluster that it leads to is gone, too
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
