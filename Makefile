@@ -4,10 +4,10 @@ TARGET ?= auto
 ARGS ?=
 PREFECT_E2E = cargo run --package prefect-e2e --
 
-.PHONY: help e2e matrix list test bench lint kind-up kind-down
+.PHONY: help e2e matrix list test conformance bench lint kind-up kind-down
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 e2e: ## Prove one scenario: make e2e SCENARIO=sqlite [TARGET=embedded|kind|kubeconfig] [ARGS=...]
 	$(PREFECT_E2E) run $(SCENARIO) --target $(TARGET) $(ARGS)
@@ -20,6 +20,10 @@ list: ## List the scenarios
 
 test: ## Run all tests
 	cargo test --workspace
+
+# the cluster has to be named here: one that the environment happens to name is not touched
+conformance: ## Compare behaviours with Kubernetes': embedded, or make conformance KUBECONFIG=FILE
+	$(if $(filter command line,$(origin KUBECONFIG)),CONFORMANCE_KUBECONFIG=$(abspath $(KUBECONFIG))) cargo test --package prefect-e2e-conformance --test conformance
 
 bench: ## Measure the renderer, and the cluster against a bare Prefect server
 	cargo build --release --package prefect-e2e

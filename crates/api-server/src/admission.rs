@@ -17,6 +17,11 @@ use crate::{
 /// 400 when it contradicts the path, 422 when it is not valid.
 pub(crate) fn admit_new(path: &ResourcePath, object: &mut Value) -> ApiResult<()> {
     let kind = path.kind;
+    if !meta::resource_version(object).is_empty() {
+        return Err(ApiError::internal(
+            "resourceVersion should not be set on objects to be created",
+        ));
+    }
     give_identity(path, object)?;
     give_initial_status(kind, object);
     defaults::apply(kind, object);
@@ -101,7 +106,7 @@ fn give_initial_status(kind: &Kind, object: &mut Value) {
         return;
     }
     object["status"] = match kind.kind {
-        "Pod" => json!({"phase": "Pending"}),
+        "Pod" => json!({"phase": "Pending", "qosClass": quality_of_service(&object["spec"])}),
         "PersistentVolumeClaim" | "PersistentVolume" => json!({"phase": "Pending"}),
         "Namespace" => json!({"phase": "Active"}),
         "Service" | "Ingress" => json!({"loadBalancer": {}}),
@@ -109,6 +114,36 @@ fn give_initial_status(kind: &Kind, object: &mut Value) {
     };
     if kind.is("Namespace") {
         object["spec"]["finalizers"] = json!(["kubernetes"]);
+    }
+}
+
+/// How firmly a pod's resources are promised to it.
+fn quality_of_service(spec: &Value) -> &'static str {
+    let lists = ["initContainers", "containers"];
+    let containers = || {
+        lists
+            .iter()
+            .flat_map(|list| spec[*list].as_array().into_iter().flatten())
+    };
+    let amounts = |container: &Value, list: &str| {
+        let resources = &container["resources"][list];
+        [resources["cpu"].clone(), resources["memory"].clone()]
+    };
+    let is_guaranteed = |container: &Value| {
+        let limits = amounts(container, "limits");
+        limits.iter().all(Value::is_string) && limits == amounts(container, "requests")
+    };
+    let asks_for_nothing = |container: &Value| {
+        ["limits", "requests"]
+            .iter()
+            .all(|list| amounts(container, list).iter().all(Value::is_null))
+    };
+    if containers().all(asks_for_nothing) {
+        "BestEffort"
+    } else if containers().all(is_guaranteed) {
+        "Guaranteed"
+    } else {
+        "Burstable"
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::{
     meta,
+    quantity::{Quantity, RULE},
     registry::Kind,
     status::{ApiError, ApiResult},
 };
@@ -46,10 +47,19 @@ pub(crate) fn decode(
     validation: FieldValidation,
 ) -> ApiResult<(Value, Vec<String>)> {
     check_type_meta(kind, &mut object)?;
-    quantities_to_text(&mut object);
+    normalize_quantities(&mut object)?;
     let mut canonical = (kind.canonical)(&object).map_err(|error| {
+        let why = error.to_string();
+        // the words of the decoder of base64 are its own
+        let why = match why.split_once(", offset ") {
+            Some((_, offset)) => format!(
+                "illegal base64 data at input byte {}",
+                offset.trim_end_matches('.')
+            ),
+            None => why,
+        };
         ApiError::bad_request(format!(
-            "{} in version {:?} cannot be handled as a {}: {error}",
+            "{} in version {:?} cannot be handled as a {}: {why}",
             kind.kind, kind.version, kind.kind
         ))
     })?;
@@ -57,6 +67,7 @@ pub(crate) fn decode(
     if validation != FieldValidation::Ignore {
         find_unknown(&object, &canonical, "", &mut unknown);
     }
+    drop_empty_metadata(&mut canonical);
     if kind.is("Secret") {
         encode_texts(&mut canonical);
     }
@@ -86,15 +97,31 @@ fn check_type_meta(kind: &Kind, object: &mut Value) -> ApiResult<()> {
         match &object[field] {
             Value::Null => object[field] = expected.into(),
             Value::String(found) if *found == expected => {}
-            Value::String(found) => {
+            Value::String(_) => {
+                let meant = object["kind"].as_str().unwrap_or(kind.kind);
+                let version = meta::text(object, "/apiVersion");
                 return Err(ApiError::bad_request(format!(
-                    "the {field} in the data ({found}) does not match the expected {field} ({expected})"
+                    "{meant} in version {version:?} cannot be handled as a {}: converting ({version}).{meant} to \
+                     ({}).{}: unknown conversion",
+                    kind.kind,
+                    kind.api_version(),
+                    kind.kind
                 )));
             }
             other => return Err(ApiError::bad_request(format!("{field} is {other}, not a string"))),
         }
     }
     Ok(())
+}
+
+/// Lists and maps without content are left out, as upstream writes metadata.
+fn drop_empty_metadata(object: &mut Value) {
+    let is_empty = |value: &Value| match value {
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    };
+    meta::metadata(object).retain(|_, value| !is_empty(value));
 }
 
 /// Texts of a Secret are another way to write its data.
@@ -109,9 +136,12 @@ fn encode_texts(secret: &mut Value) {
     }
 }
 
-/// Quantities may be numbers (`cpu: 1`); the types know them as strings.
-fn quantities_to_text(value: &mut Value) {
-    const MAPS: [&str; 7] = [
+/// Gives quantities the form in which they are kept; they may be sent as numbers (`cpu: 1`).
+///
+/// # Errors
+/// 400 when one is none.
+pub(crate) fn normalize_quantities(value: &mut Value) -> ApiResult<()> {
+    const MAPS: [&str; 8] = [
         "requests",
         "limits",
         "capacity",
@@ -119,32 +149,31 @@ fn quantities_to_text(value: &mut Value) {
         "hard",
         "used",
         "default",
+        "defaultRequest",
     ];
     match value {
-        Value::Object(map) => {
-            for (key, child) in map {
-                match child {
-                    Value::Object(quantities) if MAPS.contains(&key.as_str()) => {
-                        for quantity in quantities.values_mut() {
-                            number_to_text(quantity);
-                        }
-                    }
-                    Value::Number(_) if matches!(key.as_str(), "sizeLimit" | "divisor" | "averageValue") => {
-                        number_to_text(child);
-                    }
-                    _ => quantities_to_text(child),
-                }
+        Value::Object(map) => map.iter_mut().try_for_each(|(key, child)| match child {
+            Value::Object(quantities) if MAPS.contains(&key.as_str()) => {
+                quantities.values_mut().try_for_each(normalize)
             }
-        }
-        Value::Array(list) => list.iter_mut().for_each(quantities_to_text),
-        _ => {}
+            _ if matches!(key.as_str(), "sizeLimit" | "divisor" | "averageValue") => normalize(child),
+            _ => normalize_quantities(child),
+        }),
+        Value::Array(list) => list.iter_mut().try_for_each(normalize_quantities),
+        _ => Ok(()),
     }
 }
 
-fn number_to_text(value: &mut Value) {
-    if let Value::Number(number) = value {
-        *value = number.to_string().into();
-    }
+fn normalize(value: &mut Value) -> ApiResult<()> {
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.clone(),
+        // another type is told by its kind
+        _ => return Ok(()),
+    };
+    let quantity = Quantity::parse(&text).ok_or_else(|| ApiError::bad_request(RULE))?;
+    *value = quantity.to_string().into();
+    Ok(())
 }
 
 /// Collects the fields of `sent` that did not survive in `kept`. A null is no field.

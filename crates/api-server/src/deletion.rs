@@ -8,7 +8,7 @@ use crate::{
     query::Query,
     registry::Kind,
     resource::Resources,
-    status::{self, ApiError, ApiResult},
+    status::{self, ApiError, ApiResult, Cause},
     store::Outcome,
 };
 
@@ -56,6 +56,7 @@ impl Resources {
         name: &str,
         options: &Options,
     ) -> ApiResult<Value> {
+        options.check()?;
         let mut gone = false;
         let object = self.store.change(kind, namespace, name, |live| {
             options.check_preconditions(kind, live)?;
@@ -121,31 +122,50 @@ impl Options {
     fn read(query: &Query, sent: &Value) -> Self {
         let text = |pointer: &str| sent.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let grace_of_query = || query.get("gracePeriodSeconds").and_then(|text| text.parse().ok());
+        let orphans = sent["orphanDependents"] == true || query.get("orphanDependents") == Some("true");
         Self {
             grace_period: sent["gracePeriodSeconds"].as_i64().or_else(grace_of_query),
             propagation: text("/propagationPolicy")
-                .or_else(|| query.get("propagationPolicy").map(str::to_owned)),
+                .or_else(|| query.get("propagationPolicy").map(str::to_owned))
+                .or_else(|| orphans.then(|| "Orphan".to_owned())),
             uid: text("/preconditions/uid"),
             resource_version: text("/preconditions/resourceVersion"),
             dry_run: query.is_dry_run() || sent["dryRun"][0] == "All",
         }
     }
 
+    /// Refuses what no deletion may ask for.
+    fn check(&self) -> ApiResult<()> {
+        const POLICIES: [&str; 3] = ["Foreground", "Background", "Orphan"];
+        match &self.propagation {
+            Some(policy) if !POLICIES.contains(&policy.as_str()) => {
+                let cause = Cause::unsupported("propagationPolicy", &policy.as_str().into(), &POLICIES);
+                Err(ApiError::invalid_option("DeleteOptions", cause))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn check_preconditions(&self, kind: &Kind, live: &Value) -> ApiResult<()> {
         let checks = [
-            ("UID", "uid", &self.uid),
-            ("ResourceVersion", "resourceVersion", &self.resource_version),
+            ("UID", "uid", &self.uid, "deleted and then recreated"),
+            (
+                "ResourceVersion",
+                "resourceVersion",
+                &self.resource_version,
+                "modified",
+            ),
         ];
-        for (title, field, expected) in checks {
-            let found = &live["metadata"][field];
+        for (title, field, expected, what) in checks {
+            let found = meta::text(&live["metadata"], &format!("/{field}"));
             if let Some(expected) = expected
                 && found != expected.as_str()
             {
                 let why = format!(
-                    "Precondition failed: {title} in precondition: {expected}, {title} in object meta: {}",
-                    found.as_str().unwrap_or_default()
+                    "the {title} in the precondition ({expected}) does not match the {title} in record ({found}). \
+                     The object might have been {what}"
                 );
-                return Err(ApiError::conflict(kind, meta::name(live), &why));
+                return Err(ApiError::precondition_failed(kind, meta::name(live), &why));
             }
         }
         Ok(())

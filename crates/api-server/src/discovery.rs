@@ -131,10 +131,15 @@ fn resource_list(group: &str, version: &str) -> Value {
         }
         resources.push(entry);
         for (name, of_kind, verbs) in subresources(kind) {
-            resources.push(json!({
+            let mut entry = json!({
                 "name": format!("{}/{name}", kind.plural), "singularName": "",
                 "namespaced": kind.namespaced, "kind": of_kind, "verbs": verbs,
-            }));
+            });
+            if let Some(group) = group_of(of_kind) {
+                entry["group"] = group.into();
+                entry["version"] = "v1".into();
+            }
+            resources.push(entry);
         }
     }
     for (plural, kind) in reviews(group) {
@@ -151,6 +156,16 @@ fn resource_list(group: &str, version: &str) -> Value {
     json!({
         "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources,
     })
+}
+
+/// The group of a kind that belongs to another one than the object that it is a part of; its version is v1.
+fn group_of(kind: &str) -> Option<&'static str> {
+    match kind {
+        "Scale" => Some("autoscaling"),
+        "Eviction" => Some("policy"),
+        "TokenRequest" => Some("authentication.k8s.io"),
+        _ => None,
+    }
 }
 
 fn subresources(kind: &Kind) -> Vec<(&'static str, &'static str, &'static [&'static str])> {
@@ -195,7 +210,7 @@ fn aggregated_list(wanted: fn(&str) -> bool) -> Value {
                 .chain(
                     reviews(group)
                         .iter()
-                        .map(|(plural, kind)| aggregated_review(group, plural, kind)),
+                        .map(|(plural, kind)| aggregated_review(plural, kind)),
                 )
                 .collect();
             json!({
@@ -210,7 +225,11 @@ fn aggregated_list(wanted: fn(&str) -> bool) -> Value {
 }
 
 fn aggregated_resource(kind: &Kind) -> Value {
-    let response = |of: &str| json!({"group": kind.group, "version": kind.version, "kind": of});
+    // an empty group and version are those of the list
+    let response = |of: &str| {
+        let group = group_of(of);
+        json!({"group": group.unwrap_or_default(), "version": group.map_or("", |_| "v1"), "kind": of})
+    };
     let parts: Vec<Value> = subresources(kind)
         .into_iter()
         .map(|(name, of, verbs)| json!({"subresource": name, "responseKind": response(of), "verbs": verbs}))
@@ -227,9 +246,9 @@ fn aggregated_resource(kind: &Kind) -> Value {
     resource
 }
 
-fn aggregated_review(group: &str, plural: &str, kind: &str) -> Value {
+fn aggregated_review(plural: &str, kind: &str) -> Value {
     json!({
-        "resource": plural, "responseKind": {"group": group, "version": "v1", "kind": kind},
+        "resource": plural, "responseKind": {"group": "", "version": "", "kind": kind},
         "scope": "Cluster", "singularResource": kind.to_lowercase(), "verbs": ["create"],
     })
 }

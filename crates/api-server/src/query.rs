@@ -6,7 +6,7 @@ use crate::{
     decode::FieldValidation,
     path::ResourcePath,
     selector::Selection,
-    status::{ApiError, ApiResult},
+    status::{ApiError, ApiResult, Cause},
 };
 
 /// The parameters of a request's query, and who sent it.
@@ -57,27 +57,26 @@ impl Query {
         FieldValidation::parse(self.get("fieldValidation"))
     }
 
-    /// What a request to `path` is about: the object that it names, or what the selectors select.
+    /// What the selectors of a request to `path` select.
     pub(crate) fn selection(&self, path: &ResourcePath) -> ApiResult<Selection> {
-        if let Some(name) = &path.name {
-            return Ok(Selection::by_name(name));
-        }
         let labels = self.get("labelSelector").unwrap_or_default();
-        Selection::parse(labels, self.get("fieldSelector").unwrap_or_default())
+        Selection::parse(path.kind, labels, self.get("fieldSelector").unwrap_or_default())
     }
 
     /// Refuses values that no request may have.
     pub(crate) fn check(&self) -> ApiResult<()> {
         if let Some(mode) = self.get("dryRun").filter(|mode| *mode != "All") {
-            return Err(ApiError::unprocessable(format!(
-                "dryRun: Unsupported value: {mode:?}: supported values: \"All\""
-            )));
+            let cause = Cause::unsupported("dryRun", &mode.into(), &["All"]);
+            return Err(ApiError::invalid_option("CreateOptions", cause));
         }
         let manager = self.get("fieldManager").unwrap_or_default();
         if manager.chars().any(char::is_control) {
-            return Err(ApiError::unprocessable(
-                "fieldManager: Invalid value: should only contain printable characters",
-            ));
+            let cause = Cause::invalid(
+                "fieldManager",
+                &manager.into(),
+                "should only contain printable characters",
+            );
+            return Err(ApiError::invalid_option("CreateOptions", cause));
         }
         Ok(())
     }

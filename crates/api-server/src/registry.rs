@@ -110,15 +110,6 @@ impl Kind {
         }
     }
 
-    /// `Deployment.apps`, as messages about invalid objects name a kind.
-    pub(crate) fn qualified_kind(&self) -> String {
-        if self.group.is_empty() {
-            self.kind.to_owned()
-        } else {
-            format!("{}.{}", self.kind, self.group)
-        }
-    }
-
     pub(crate) fn list_kind(&self) -> String {
         format!("{}List", self.kind)
     }

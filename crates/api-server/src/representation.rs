@@ -70,7 +70,11 @@ impl Representation {
         let objects = || listing.objects.iter().map(|object| &**object);
         let list = |kind: String, api_version: String, items: Vec<Value>| json!({"kind": kind, "apiVersion": api_version, "metadata": listing.metadata(), "items": items});
         match self {
-            Self::Objects => list(kind.list_kind(), kind.api_version(), objects().cloned().collect()),
+            Self::Objects => list(
+                kind.list_kind(),
+                kind.api_version(),
+                objects().map(item).collect(),
+            ),
             Self::Metadata => list(
                 "PartialObjectMetadataList".into(),
                 "meta.k8s.io/v1".into(),
@@ -81,4 +85,11 @@ impl Representation {
             }
         }
     }
+}
+
+/// An object in a list, whose kind the list tells.
+fn item(object: &Value) -> Value {
+    let fields = object.as_object().into_iter().flatten();
+    let own = fields.filter(|(key, _)| !matches!(key.as_str(), "kind" | "apiVersion"));
+    Value::Object(own.map(|(key, value)| (key.clone(), value.clone())).collect())
 }

@@ -2,20 +2,22 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::{
     admission,
     apply::{self, Writer},
-    decode::{FieldValidation, decode},
+    decode::{FieldValidation, decode, normalize_quantities},
     defaults, deletion,
     merge::Patch,
     meta,
     path::ResourcePath,
+    plugins,
     query::Query,
     registry::{Kind, named},
     scale, service_account, service_address,
-    status::{ApiError, ApiResult},
+    status::{ApiError, ApiResult, Cause},
     store::{Object, Outcome, Store},
 };
 
@@ -40,16 +42,20 @@ impl Written {
 pub(crate) struct Listing {
     pub(crate) objects: Vec<Object>,
     version: u64,
-    /// How many objects come after this page.
-    remaining: usize,
+    /// Where the next page begins, if there is one.
+    next: Option<Place>,
+    /// How many objects come after this page; not counted when selectors leave some out.
+    remaining: Option<usize>,
 }
 
 impl Listing {
     pub(crate) fn metadata(&self) -> Value {
         let mut metadata = json!({"resourceVersion": self.version.to_string()});
-        if let (Some(last), true) = (self.objects.last(), self.remaining > 0) {
-            metadata["continue"] = position(last).into();
-            metadata["remainingItemCount"] = self.remaining.into();
+        if let Some(next) = &self.next {
+            metadata["continue"] = next.token().into();
+            if let Some(remaining) = self.remaining {
+                metadata["remainingItemCount"] = remaining.into();
+            }
         }
         metadata
     }
@@ -80,24 +86,40 @@ impl Resources {
         }
     }
 
-    /// The list of a kind, in pages when `limit` asks for them.
+    /// The list of a kind, in pages when `limit` asks for them; all pages are of the version of the first.
     pub(crate) fn list(&self, path: &ResourcePath, query: &Query) -> ApiResult<Listing> {
         let selection = query.selection(path)?;
-        let (objects, version) = self.store.list(path.kind, &path.namespace);
+        let after = query.get("continue").map(Place::parse).transpose()?;
+        let (objects, version) = match &after {
+            Some(after) => (
+                self.store.list_at(path.kind, &path.namespace, after.version)?,
+                after.version,
+            ),
+            None => self.store.list(path.kind, &path.namespace),
+        };
         let limit = query
             .get("limit")
             .and_then(|limit| limit.parse().ok())
             .filter(|limit| *limit > 0);
-        let after = query.get("continue");
         let mut selected = objects
             .into_iter()
-            .filter(|object| after.is_none_or(|after| position(object).as_str() > after))
+            .filter(|object| {
+                after
+                    .as_ref()
+                    .is_none_or(|after| position(object) > after.position)
+            })
             .filter(|object| selection.matches(object));
-        let page = selected.by_ref().take(limit.unwrap_or(usize::MAX)).collect();
+        let page: Vec<Object> = selected.by_ref().take(limit.unwrap_or(usize::MAX)).collect();
+        let remaining = selected.count();
+        let next = page.last().filter(|_| remaining > 0).map(|last| Place {
+            version,
+            position: position(last),
+        });
         Ok(Listing {
             objects: page,
             version,
-            remaining: selected.count(),
+            next,
+            remaining: (!selection.is_limited()).then_some(remaining),
         })
     }
 
@@ -120,10 +142,11 @@ impl Resources {
         if kind.is("Pod") {
             service_account::admit_pod(&self.store, path, &mut object)?;
         }
+        plugins::admit(&self.store, path, &mut object)?;
         admission::admit_new(path, &mut object)?;
         let _addressing = self.addressing.lock().unwrap_or_else(PoisonError::into_inner);
         if kind.is("Service") {
-            service_address::allocate(&self.store, &mut object)?;
+            service_address::Taken::in_store(&self.store).allocate(&mut object, None)?;
         }
         if dry_run {
             let name = meta::name(&object);
@@ -148,10 +171,7 @@ impl Resources {
         let found = self.store.get(named("Namespace"), "", namespace)?;
         // events tell how a namespace ends
         if meta::is_deleting(&found) && !kind.is("Event") {
-            let why = format!(
-                "unable to create new content in namespace {namespace} because it is being terminated"
-            );
-            return Err(ApiError::forbidden(kind, name, &why));
+            return Err(ApiError::namespace_terminating(kind, name, namespace));
         }
         Ok(())
     }
@@ -175,10 +195,18 @@ impl Resources {
         if let Patch::Apply(config) = patch {
             return self.apply(path, query, config);
         }
+        if query.is_set("force") {
+            let why = "may not be specified for non-apply patch";
+            return Err(ApiError::invalid_option(
+                "PatchOptions",
+                Cause::forbidden("force", why),
+            ));
+        }
         let validation = query.field_validation()?;
         let mut unknown = Vec::new();
         let written = self.change(path, query, |kind, live| {
             let (patched, lost) = decode(kind, patch.applied_to(live)?, validation)?;
+            admission::check_path_name(path, meta::name(&patched))?;
             unknown = lost;
             Ok(patched)
         })?;
@@ -187,13 +215,20 @@ impl Resources {
 
     /// Server-side apply.
     fn apply(&self, path: &ResourcePath, query: &Query, config: &Value) -> ApiResult<Written> {
-        let (_, unknown) = decode(path.kind, config.clone(), query.field_validation()?)?;
         if query.get("fieldManager").is_none() {
-            return Err(ApiError::unprocessable(
-                "fieldManager: Required value: is required for apply patch",
-            ));
+            let cause = Cause::required("fieldManager", "is required for apply patch");
+            return Err(ApiError::invalid_option("PatchOptions", cause));
         }
-        let (writer, config) = (writer(path, query, "Apply"), own_part(path, config));
+        if !config["metadata"]["managedFields"].is_null() {
+            return Err(ApiError::bad_request("metadata.managedFields must be nil"));
+        }
+        let mut config = config.clone();
+        normalize_quantities(&mut config)?;
+        let (_, unknown) = decode(path.kind, config.clone(), FieldValidation::Warn)?;
+        if let [field, ..] = unknown.as_slice() {
+            return Err(untyped(path, &config, field));
+        }
+        let (writer, config) = (writer(path, query, "Apply"), own_part(path, &config));
         let missing = self
             .store
             .get(path.kind, &path.namespace, path.object_name())
@@ -216,7 +251,7 @@ impl Resources {
                 Ok(decode(kind, applied, FieldValidation::Ignore)?.0)
             })?
         };
-        Ok(written.with_unknown(&unknown))
+        Ok(written)
     }
 
     /// Changes one object by `propose`, under the rules for updates, in the name of the query's manager.
@@ -245,12 +280,21 @@ impl Resources {
             return Err(ApiError::no_such_path());
         }
         let _addressing = self.addressing.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = kind
+            .is("Service")
+            .then(|| service_address::Taken::in_store(&self.store));
         let mut tried = None;
         let changed = self
             .store
             .change(kind, &path.namespace, path.object_name(), |live| {
-                let proposed = propose(kind, live)?;
-                let after = admission::admit_update(path, live, proposed)?;
+                let mut proposed = propose(kind, live)?;
+                if taken.is_some() {
+                    service_address::drop_dependent(live, &mut proposed);
+                }
+                let mut after = admission::admit_update(path, live, proposed)?;
+                if let Some(taken) = taken {
+                    taken.allocate(&mut after, Some(live))?;
+                }
                 if query.is_dry_run() {
                     tried = Some(after);
                     return Ok(Outcome::Keep(live.clone()));
@@ -269,6 +313,17 @@ impl Resources {
             created: false,
         })
     }
+}
+
+/// Nobody can own a field that the kind does not have.
+fn untyped(path: &ResourcePath, config: &Value, field: &str) -> ApiError {
+    let (kind, name) = (path.kind, meta::name(config));
+    ApiError::internal(format!(
+        "failed to create typed patch object ({}/{name}; {}, Kind={}): .{field}: field not declared in schema",
+        path.namespace,
+        kind.api_version(),
+        kind.kind,
+    ))
 }
 
 fn writer(path: &ResourcePath, query: &Query, operation: &'static str) -> Writer {
@@ -293,7 +348,34 @@ fn own_part(path: &ResourcePath, config: &Value) -> Value {
     config
 }
 
-/// Where an object stands in a list; the token of `continue`.
+/// Where a page ended, and of which version its list is.
+struct Place {
+    version: u64,
+    position: String,
+}
+
+impl Place {
+    /// Reads the token of `continue`.
+    fn parse(token: &str) -> ApiResult<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok();
+        let text = bytes
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .unwrap_or_default();
+        let parts = text.split_once(' ').and_then(|(version, position)| {
+            Some(Self {
+                version: version.parse().ok()?,
+                position: position.to_owned(),
+            })
+        });
+        parts.ok_or_else(|| ApiError::bad_request("continue key is not valid"))
+    }
+
+    fn token(&self) -> String {
+        URL_SAFE_NO_PAD.encode(format!("{} {}", self.version, self.position))
+    }
+}
+
+/// Where an object stands in a list.
 fn position(object: &Value) -> String {
     format!("{}/{}", meta::namespace(object), meta::name(object))
 }

@@ -177,7 +177,7 @@ impl Call<'_> {
             path.name.is_some(),
             path.subresource.as_deref(),
         ) {
-            ("GET", _, None) if query.is_set("watch") => {
+            ("GET", false, None) if query.is_set("watch") => {
                 watch::start(resources.clone(), path, query, self.representation()?)
             }
             ("GET", false, _) => self.list(),

@@ -13,7 +13,7 @@ use crate::{
     meta,
     path::ResourcePath,
     registry::named,
-    status::{ApiError, ApiResult},
+    status::{ApiError, ApiResult, Cause},
     store::Store,
 };
 
@@ -28,6 +28,9 @@ const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
 /// The lifetime of tokens that pods ask for, as upstream sets it.
 const POD_TOKEN_SECONDS: i64 = 3607;
+
+/// The shortest lifetime that may be asked for.
+const SHORTEST_SECONDS: i64 = 600;
 
 /// Checks the account of a new pod and gives the pod a volume with the account's credentials.
 ///
@@ -126,6 +129,16 @@ impl Tokens {
     pub(crate) fn issue(&self, store: &Store, path: &ResourcePath, mut request: Value) -> ApiResult<Value> {
         let account = store.get(path.kind, &path.namespace, path.object_name())?;
         let seconds = request["spec"]["expirationSeconds"].as_i64().unwrap_or(3600);
+        if seconds < SHORTEST_SECONDS {
+            let why = "may not specify a duration less than 10 minutes";
+            let cause = Cause::invalid("spec.expirationSeconds", &seconds.into(), why);
+            return Err(ApiError::invalid_of(
+                "authentication.k8s.io",
+                "TokenRequest",
+                "",
+                &[cause],
+            ));
+        }
         let audiences = match request["spec"]["audiences"].as_array() {
             Some(audiences) if !audiences.is_empty() => json!(audiences),
             _ => json!([ISSUER]),

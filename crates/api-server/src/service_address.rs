@@ -18,24 +18,70 @@ fn in_range(address: Ipv4Addr) -> bool {
     matches!(address.octets(), [10, 96, ..])
 }
 
-/// Gives a new Service its address and its node ports.
-///
-/// # Errors
-/// 422 when an address or a port that it asks for is taken or out of range.
-pub(crate) fn allocate(store: &Store, service: &mut Value) -> ApiResult<()> {
-    let (others, _) = store.list(named("Service"), "");
-    allocate_address(
-        service,
-        &others
-            .iter()
-            .map(|other| meta::text(other, "/spec/clusterIP"))
-            .collect(),
-    )?;
-    let taken = others.iter().flat_map(|other| node_ports(other)).collect();
-    allocate_node_ports(service, taken)
+/// The addresses and node ports that Services have.
+pub(crate) struct Taken {
+    addresses: HashSet<String>,
+    ports: HashSet<i64>,
 }
 
-fn allocate_address(service: &mut Value, taken: &HashSet<&str>) -> ApiResult<()> {
+impl Taken {
+    /// What is taken by the Services of the store.
+    pub(crate) fn in_store(store: &Store) -> Self {
+        let (services, _) = store.list(named("Service"), "");
+        let addresses = services
+            .iter()
+            .map(|service| meta::text(service, "/spec/clusterIP").to_owned());
+        Self {
+            addresses: addresses.collect(),
+            ports: services.iter().flat_map(|service| node_ports(service)).collect(),
+        }
+    }
+
+    /// Gives a Service the address and the node ports that it lacks; `live` is what it was before, if it was.
+    ///
+    /// # Errors
+    /// 422 when an address or a port that it asks for is taken or out of range.
+    pub(crate) fn allocate(mut self, service: &mut Value, live: Option<&Value>) -> ApiResult<()> {
+        if let Some(live) = live {
+            self.addresses.remove(meta::text(live, "/spec/clusterIP"));
+            node_ports(live).iter().for_each(|port| {
+                self.ports.remove(port);
+            });
+        }
+        allocate_address(service, &self.addresses)?;
+        allocate_node_ports(service, self.ports)
+    }
+}
+
+/// Drops from an update what the type of before had and the new one has not, unless the client set it.
+///
+/// Source: `dropTypeDependentFields` of `pkg/registry/core/service`.
+pub(crate) fn drop_dependent(live: &Value, service: &mut Value) {
+    let has_node_ports =
+        |service: &Value| matches!(meta::text(service, "/spec/type"), "NodePort" | "LoadBalancer");
+    if has_node_ports(live) && !has_node_ports(service) {
+        let own = node_ports(live);
+        for port in service["spec"]["ports"].as_array_mut().into_iter().flatten() {
+            let is_own = port["nodePort"].as_i64().is_some_and(|port| own.contains(&port));
+            if let (Some(port), true) = (port.as_object_mut(), is_own) {
+                port.shift_remove("nodePort");
+            }
+        }
+        for field in ["externalTrafficPolicy", "allocateLoadBalancerNodePorts"] {
+            if service["spec"][field] == live["spec"][field] {
+                meta::child(service, "spec").shift_remove(field);
+            }
+        }
+    }
+    let is_external = |service: &Value| meta::text(service, "/spec/type") == "ExternalName";
+    if is_external(service) && !is_external(live) {
+        for field in ["clusterIP", "clusterIPs"] {
+            meta::child(service, "spec").shift_remove(field);
+        }
+    }
+}
+
+fn allocate_address(service: &mut Value, taken: &HashSet<String>) -> ApiResult<()> {
     let asked = meta::text(service, "/spec/clusterIP").to_owned();
     let external = meta::text(service, "/spec/type") == "ExternalName";
     if external || asked == "None" {
@@ -54,7 +100,11 @@ fn allocate_address(service: &mut Value, taken: &HashSet<&str>) -> ApiResult<()>
             .ok_or_else(|| ApiError::internal("no Service address is free"))?
     } else {
         let why = match asked.parse::<Ipv4Addr>() {
-            Err(_) => Some("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"),
+            Err(_) => {
+                let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+                let cause = Cause::invalid("spec.clusterIPs[0]", &json!(asked), why);
+                return Err(ApiError::invalid(named("Service"), meta::name(service), &[cause]));
+            }
             Ok(address) if !in_range(address) => {
                 Some("failed to allocate IP: the provided IP is not in the valid range 10.96.0.0/16")
             }

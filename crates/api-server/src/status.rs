@@ -139,6 +139,19 @@ impl ApiError {
         Self::about(StatusCode::CONFLICT, "Conflict", kind, name, message)
     }
 
+    /// A condition of a deletion does not hold; the kind is named where else the resource is.
+    pub(crate) fn precondition_failed(kind: &Kind, name: &str, why: &str) -> Self {
+        let qualified = if kind.group.is_empty() {
+            kind.kind.to_owned()
+        } else {
+            format!("{}.{}", kind.kind, kind.group)
+        };
+        let message = format!("Operation cannot be fulfilled on {qualified} {name:?}: {why}");
+        let mut error = Self::about(StatusCode::CONFLICT, "Conflict", kind, name, message);
+        error.details["kind"] = kind.kind.into();
+        error
+    }
+
     pub(crate) fn apply_conflict(conflicts: &[Conflict]) -> Self {
         let causes: Vec<Cause> = conflicts.iter().map(Conflict::cause).collect();
         let message = match causes.as_slice() {
@@ -162,6 +175,11 @@ impl ApiError {
     }
 
     pub(crate) fn invalid(kind: &Kind, name: &str, causes: &[Cause]) -> Self {
+        Self::invalid_of(kind.group, kind.kind, name, causes)
+    }
+
+    /// Something of a kind that need not be one of the table.
+    pub(crate) fn invalid_of(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
         let mut list: Vec<String> = Vec::new();
         for cause in causes {
             let text = format!("{}: {}", cause.field, cause.message);
@@ -174,11 +192,14 @@ impl ApiError {
         } else {
             format!("[{}]", list.join(", "))
         };
-        let qualified = kind.qualified_kind();
+        let qualified = if group.is_empty() {
+            kind.to_owned()
+        } else {
+            format!("{kind}.{group}")
+        };
         let message = format!("{qualified} {name:?} is invalid: {all}");
-        let mut error = Self::about(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", kind, name, message);
-        error.details["kind"] = kind.kind.into();
-        error.details["causes"] = causes_json(causes);
+        let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
+        error.details = json!({"name": name, "group": group, "kind": kind, "causes": causes_json(causes)});
         error
     }
 
@@ -189,6 +210,25 @@ impl ApiError {
     pub(crate) fn forbidden(kind: &Kind, name: &str, why: &str) -> Self {
         let message = format!("{} {name:?} is forbidden: {why}", kind.qualified());
         Self::about(StatusCode::FORBIDDEN, "Forbidden", kind, name, message)
+    }
+
+    /// A namespace that ends takes in nothing new.
+    pub(crate) fn namespace_terminating(kind: &Kind, name: &str, namespace: &str) -> Self {
+        let why =
+            format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let mut error = Self::forbidden(kind, name, &why);
+        let cause = Cause {
+            reason: "NamespaceTerminating",
+            field: "metadata.namespace".into(),
+            message: format!("namespace {namespace} is being terminated"),
+        };
+        error.details["causes"] = causes_json(&[cause]);
+        error
+    }
+
+    /// An option of a request that may not be so; `options` is the kind of its options.
+    pub(crate) fn invalid_option(options: &str, cause: Cause) -> Self {
+        Self::invalid_of("meta.k8s.io", options, "", &[cause])
     }
 
     pub(crate) fn unauthorized() -> Self {

@@ -110,6 +110,33 @@ impl Store {
         (objects, inner.version)
     }
 
+    /// The objects of a kind as they were at `version`.
+    ///
+    /// # Errors
+    /// When what has changed since is no longer kept.
+    pub(crate) fn list_at(
+        &self,
+        kind: &'static Kind,
+        namespace: &str,
+        version: u64,
+    ) -> ApiResult<Vec<Object>> {
+        let (changes, _) = self.changes_since(kind, version)?;
+        let (now, now_version) = self.list(kind, namespace);
+        let key = |object: &Object| Key::new(kind, meta::namespace(object), meta::name(object));
+        let mut objects: BTreeMap<Key, Object> = now.into_iter().map(|one| (key(&one), one)).collect();
+        let is_undone = |change: &&Change| {
+            change.version <= now_version
+                && (namespace.is_empty() || meta::namespace(&change.object) == namespace)
+        };
+        for change in changes.iter().filter(is_undone).rev() {
+            match &change.before {
+                Some(before) => objects.insert(key(before), before.clone()),
+                None => objects.remove(&key(&change.object)),
+            };
+        }
+        Ok(objects.into_values().collect())
+    }
+
     pub(crate) fn create(&self, kind: &'static Kind, mut object: Value) -> ApiResult<Object> {
         let mut inner = self.lock();
         let key = Key::new(kind, meta::namespace(&object), meta::name(&object));
@@ -249,6 +276,31 @@ mod tests {
             .change(kind, "default", "a", |now| Ok(Outcome::Keep(touched(now))))
             .unwrap();
         assert_eq!(store.list(kind, "").1, 2);
+    }
+
+    #[test]
+    fn a_list_of_before_is_as_it_was() {
+        let (store, kind) = (Store::new(), named("ConfigMap"));
+        let names = |objects: Vec<Object>| -> Vec<String> {
+            objects
+                .iter()
+                .map(|object| meta::name(object).to_owned())
+                .collect()
+        };
+        store.create(kind, config_map("a")).unwrap();
+        let (_, version) = store.list(kind, "");
+        store.create(kind, config_map("b")).unwrap();
+        store
+            .change(kind, "default", "a", |now| Ok(Outcome::Keep(touched(now))))
+            .unwrap();
+        store
+            .change(kind, "default", "a", |now| Ok(Outcome::Remove(now.clone())))
+            .unwrap();
+        let before = store.list_at(kind, "default", version).unwrap();
+        assert!(before[0]["data"].is_null());
+        assert_eq!(names(before), ["a"]);
+        assert_eq!(names(store.list_at(kind, "", version + 2).unwrap()), ["a", "b"]);
+        assert_eq!(names(store.list(kind, "").0), ["b"]);
     }
 
     #[test]

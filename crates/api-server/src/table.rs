@@ -134,6 +134,69 @@ fn columns(kind: &Kind) -> Vec<Column> {
             column("Provisioner", |object| object["provisioner"].clone()),
             column("ReclaimPolicy", |object| object["reclaimPolicy"].clone()),
             column("VolumeBindingMode", |object| object["volumeBindingMode"].clone()),
+            column("AllowVolumeExpansion", |object| {
+                (object["allowVolumeExpansion"] == true).into()
+            }),
+            AGE,
+        ],
+        "CronJob" => cron_job_columns(),
+        "ControllerRevision" => vec![
+            column("Controller", |object| {
+                let mut owners = object["metadata"]["ownerReferences"]
+                    .as_array()
+                    .into_iter()
+                    .flatten();
+                let controller = owners.find(|owner| owner["controller"] == true);
+                controller.map_or_else(
+                    || "<none>".into(),
+                    |owner| {
+                        let group = plain(&owner["apiVersion"]);
+                        let group = group
+                            .split_once('/')
+                            .map_or_else(String::new, |(group, _)| format!(".{group}"));
+                        let kind = plain(&owner["kind"]).to_lowercase();
+                        format!("{kind}{group}/{}", plain(&owner["name"])).into()
+                    },
+                )
+            }),
+            column("Revision", |object| number(&object["revision"])),
+            AGE,
+        ],
+        "NetworkPolicy" => vec![
+            column("Pod-Selector", |object| {
+                pairs(&object["spec"]["podSelector"]["matchLabels"])
+            }),
+            AGE,
+        ],
+        "PodDisruptionBudget" => disruption_budget_columns(),
+        "Lease" => vec![
+            column("Holder", |object| plain(&object["spec"]["holderIdentity"]).into()),
+            AGE,
+        ],
+        "LimitRange" | "Role" | "ClusterRole" => vec![column("Created At", |object| {
+            object["metadata"]["creationTimestamp"].clone()
+        })],
+        "ResourceQuota" => quota_columns(),
+        "RoleBinding" | "ClusterRoleBinding" => role_binding_columns(),
+        "PriorityClass" => vec![
+            column("Value", |object| number(&object["value"])),
+            column("Global-Default", |object| {
+                (object["globalDefault"] == true).into()
+            }),
+            AGE,
+            column("PreemptionPolicy", |object| {
+                plain(&object["preemptionPolicy"]).into()
+            }),
+        ],
+        "IngressClass" => vec![
+            column("Controller", |object| object["spec"]["controller"].clone()),
+            column("Parameters", |object| {
+                let parameters = &object["spec"]["parameters"];
+                if parameters.is_null() {
+                    return "<none>".into();
+                }
+                format!("{}/{}", plain(&parameters["kind"]), plain(&parameters["name"])).into()
+            }),
             AGE,
         ],
         _ => vec![AGE],
@@ -320,6 +383,9 @@ fn daemon_set_columns() -> Vec<Column> {
             pairs(&object["spec"]["template"]["spec"]["nodeSelector"])
         }),
         AGE,
+        wide("Containers", |object| containers(object, "name")),
+        wide("Images", |object| containers(object, "image")),
+        wide("Selector", selector),
     ]
 }
 
@@ -345,6 +411,117 @@ fn job_columns() -> Vec<Column> {
                 (Some(_), None) => age(start).into(),
                 _ => "".into(),
             }
+        }),
+        AGE,
+        wide("Containers", |object| containers(object, "name")),
+        wide("Images", |object| containers(object, "image")),
+        wide("Selector", selector),
+    ]
+}
+
+fn cron_job_columns() -> Vec<Column> {
+    vec![
+        column("Schedule", |object| object["spec"]["schedule"].clone()),
+        column("Timezone", |object| or_none(&object["spec"]["timeZone"])),
+        column("Suspend", |object| {
+            let is_suspended = object["spec"]["suspend"] == true;
+            if is_suspended {
+                "True".into()
+            } else {
+                "False".into()
+            }
+        }),
+        column("Active", |object| count(&object["status"]["active"])),
+        column("Last Schedule", |object| {
+            let last = &object["status"]["lastScheduleTime"];
+            if last.is_string() {
+                age(last).into()
+            } else {
+                "<none>".into()
+            }
+        }),
+        AGE,
+        wide("Containers", |object| {
+            containers(&object["spec"]["jobTemplate"], "name")
+        }),
+        wide("Images", |object| {
+            containers(&object["spec"]["jobTemplate"], "image")
+        }),
+        wide("Selector", |object| {
+            pairs(&object["spec"]["jobTemplate"]["spec"]["selector"]["matchLabels"])
+        }),
+    ]
+}
+
+fn role_binding_columns() -> Vec<Column> {
+    fn subjects(object: &Value, kind: &str) -> Value {
+        let all = object["subjects"].as_array().into_iter().flatten();
+        let names = all.filter(|one| one["kind"] == kind).map(|one| {
+            let namespace = plain(&one["namespace"]);
+            if namespace.is_empty() {
+                plain(&one["name"])
+            } else {
+                format!("{namespace}/{}", plain(&one["name"]))
+            }
+        });
+        names.collect::<Vec<_>>().join(", ").into()
+    }
+    vec![
+        column("Role", |object| {
+            format!(
+                "{}/{}",
+                plain(&object["roleRef"]["kind"]),
+                plain(&object["roleRef"]["name"])
+            )
+            .into()
+        }),
+        AGE,
+        wide("Users", |object| subjects(object, "User")),
+        wide("Groups", |object| subjects(object, "Group")),
+        wide("ServiceAccounts", |object| subjects(object, "ServiceAccount")),
+    ]
+}
+
+fn disruption_budget_columns() -> Vec<Column> {
+    fn bound(value: &Value) -> Value {
+        if value.is_null() {
+            "N/A".into()
+        } else {
+            plain(value).into()
+        }
+    }
+    vec![
+        column("Min Available", |object| bound(&object["spec"]["minAvailable"])),
+        column("Max Unavailable", |object| {
+            bound(&object["spec"]["maxUnavailable"])
+        }),
+        column("Allowed Disruptions", |object| {
+            number(&object["status"]["disruptionsAllowed"])
+        }),
+        AGE,
+    ]
+}
+
+fn quota_columns() -> Vec<Column> {
+    fn used(object: &Value, is_shown: fn(&str) -> bool) -> Value {
+        let hard = object["status"]["hard"].as_object().into_iter().flatten();
+        let lines = hard
+            .filter(|(resource, _)| is_shown(resource))
+            .map(|(resource, hard)| {
+                format!(
+                    "{resource}: {}/{}",
+                    plain(&object["status"]["used"][resource]),
+                    plain(hard)
+                )
+            });
+        lines.collect::<Vec<_>>().join(", ").into()
+    }
+    vec![
+        column("Request", |object| {
+            used(object, |resource| !resource.starts_with("limits"))
+        }),
+        column("Limit", |object| {
+            used(object, |resource| resource.starts_with("limits"))
         }),
         AGE,
     ]
@@ -561,7 +738,7 @@ fn plain(value: &Value) -> String {
 }
 
 fn number(value: &Value) -> Value {
-    value.as_i64().unwrap_or(0).to_string().into()
+    value.as_i64().unwrap_or(0).into()
 }
 
 fn or_none(value: &Value) -> Value {
@@ -577,12 +754,12 @@ fn length(value: &Value) -> usize {
 }
 
 fn count(value: &Value) -> Value {
-    length(value).to_string().into()
+    length(value).into()
 }
 
 fn data_count(object: &Value) -> Value {
     let entries = |field: &str| object[field].as_object().map_or(0, serde_json::Map::len);
-    (entries("data") + entries("binaryData")).to_string().into()
+    (entries("data") + entries("binaryData")).into()
 }
 
 fn joined_or_empty(list: &Value, text: fn(&Value) -> String) -> Value {

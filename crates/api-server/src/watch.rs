@@ -19,8 +19,8 @@ use crate::{
     representation::Representation,
     resource::Resources,
     selector::Selection,
-    status::{ApiError, ApiResult},
-    store::{Change, ChangeKind},
+    status::{ApiError, ApiResult, Cause},
+    store::{Change, ChangeKind, Object},
 };
 
 /// How often a client that wants bookmarks is told the current version.
@@ -39,12 +39,32 @@ pub(crate) fn start(
     query: &Query,
     representation: Representation,
 ) -> ApiResult<Response<Body>> {
+    check(query)?;
     let watcher = Watcher::new(resources, path, query, representation)?;
     let mut response = Response::new(Body::from_stream(watcher.into_stream()));
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
+}
+
+/// Refuses what no watch may ask for.
+fn check(query: &Query) -> ApiResult<()> {
+    let matching = query.get("resourceVersionMatch");
+    if query.is_set("sendInitialEvents") && matching != Some("NotOlderThan") {
+        let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+        let cause = Cause::forbidden("resourceVersionMatch", why);
+        return Err(ApiError::invalid_option("ListOptions", cause));
+    }
+    match query.get("resourceVersion") {
+        Some(version) if version.parse::<u64>().is_err() => {
+            let why = format!(
+                "resourceVersion: Invalid value: {version:?}: strconv.ParseUint: parsing {version:?}: invalid syntax"
+            );
+            Err(ApiError::internal(why))
+        }
+        _ => Ok(()),
+    }
 }
 
 struct Watcher {
@@ -62,6 +82,19 @@ struct Watcher {
     next_bookmark: Instant,
     ends: Instant,
     ended: bool,
+    /// Whether the columns of a table have been sent.
+    has_columns: bool,
+}
+
+/// An object that is not selected any more, as it was last, at the version at which it ceased to be.
+fn last_selected(change: &Change) -> Object {
+    let Some(before) = &change.before else {
+        return change.object.clone();
+    };
+    let mut last = (**before).clone();
+    let version = meta::resource_version(&change.object).to_owned();
+    meta::metadata(&mut last).insert("resourceVersion".into(), version.into());
+    Arc::new(last)
 }
 
 impl Watcher {
@@ -88,6 +121,7 @@ impl Watcher {
             next_bookmark: now + BOOKMARK_EVERY,
             ends: now + seconds.map_or(LASTS, Duration::from_secs),
             ended: false,
+            has_columns: false,
             resources,
         };
         let initial = query.is_set("sendInitialEvents");
@@ -147,8 +181,8 @@ impl Watcher {
         match self.resources.store.changes_since(self.kind, self.position) {
             Ok((changes, version)) => {
                 for change in &changes {
-                    if let Some(event) = self.event_of(change) {
-                        self.add_event(event, &change.object);
+                    if let Some((event, object)) = self.event_of(change) {
+                        self.add_event(event, &object);
                     }
                 }
                 self.position = version;
@@ -158,23 +192,30 @@ impl Watcher {
     }
 
     /// What a change is to this watch: an object that begins or ceases to be selected is added or deleted.
-    fn event_of(&self, change: &Change) -> Option<&'static str> {
+    fn event_of(&self, change: &Change) -> Option<(&'static str, Object)> {
         let selects = |object: &Value| {
             (self.namespace.is_empty() || meta::namespace(object) == self.namespace)
                 && self.selection.matches(object)
         };
         let before = change.before.as_ref().is_some_and(|before| selects(before));
         let after = change.what != ChangeKind::Deleted && selects(&change.object);
+        let object = change.object.clone();
         match (before, after) {
             (false, false) => None,
-            (false, true) => Some("ADDED"),
-            (true, true) => Some("MODIFIED"),
-            (true, false) => Some("DELETED"),
+            (false, true) => Some(("ADDED", object)),
+            (true, true) => Some(("MODIFIED", object)),
+            (true, false) if change.what == ChangeKind::Deleted => Some(("DELETED", object)),
+            (true, false) => Some(("DELETED", last_selected(change))),
         }
     }
 
     fn add_event(&mut self, event: &str, object: &Value) {
-        let shown = self.representation.of_object(self.kind, object);
+        let mut shown = self.representation.of_object(self.kind, object);
+        if let (Some(table), true) = (shown.as_object_mut(), self.has_columns) {
+            // a client knows the columns from the first event
+            table.shift_remove("columnDefinitions");
+        }
+        self.has_columns |= shown.get("columnDefinitions").is_some();
         self.add_line(&json!({"type": event, "object": shown}));
     }
 

@@ -23,6 +23,10 @@ const ROTATE_AT: u64 = 10 << 20;
 /// A line that is longer is kept in parts.
 const LONGEST_LINE: usize = 1 << 20;
 
+/// The tag of a line, and that of a part of one.
+const WHOLE: &str = "F";
+const PART: &str = "P";
+
 /// The log of one run of a container.
 pub(crate) struct ContainerLog {
     path: PathBuf,
@@ -61,15 +65,17 @@ impl ContainerLog {
             rest.extend_from_slice(&piece[..length]);
             let mut lines: Vec<&[u8]> = rest.split(|byte| *byte == b'\n').collect();
             let unfinished = lines.pop().map_or(0, <[u8]>::len);
-            lines.into_iter().for_each(|line| self.write_or_warn(line, name));
+            lines
+                .into_iter()
+                .for_each(|line| self.write_or_warn(line, name, WHOLE));
             rest.drain(..rest.len() - unfinished);
             if rest.len() > LONGEST_LINE {
-                self.write_or_warn(&rest, name);
+                self.write_or_warn(&rest, name, PART);
                 rest.clear();
             }
         }
         if !rest.is_empty() {
-            self.write_or_warn(&rest, name);
+            self.write_or_warn(&rest, name, PART);
         }
     }
 
@@ -78,16 +84,16 @@ impl ContainerLog {
         self.pieces.subscribe()
     }
 
-    fn write_or_warn(&self, line: &[u8], name: &str) {
-        if let Err(error) = self.write(line, name) {
+    fn write_or_warn(&self, line: &[u8], name: &str, tag: &str) {
+        if let Err(error) = self.write(line, name, tag) {
             tracing::warn!(%error, "a line of a log is lost");
         }
     }
 
-    fn write(&self, line: &[u8], name: &str) -> io::Result<()> {
+    fn write(&self, line: &[u8], name: &str, tag: &str) -> io::Result<()> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let head = format!(
-            "{} {name} F ",
+            "{} {name} {tag} ",
             Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%9fZ")
         );
         let mut whole = head.into_bytes();
@@ -116,10 +122,7 @@ impl ContainerLog {
         };
         let all = read().unwrap_or_default();
         let last = &all[all.len().saturating_sub(lines)..];
-        last.iter()
-            .map(|line| line.text.as_str())
-            .collect::<Vec<_>>()
-            .join("\n")
+        last.iter().map(Line::whole_text).collect()
     }
 
     /// The part of the log that `options` asks for. Following ends when `ended` becomes true.
@@ -214,11 +217,19 @@ impl Follower {
     }
 }
 
-/// A line as kept: its time, and what the container wrote.
+/// A line as kept: its time, what the container wrote, and whether it ended the line.
 #[derive(Debug, PartialEq, Eq)]
 struct Line {
     time: String,
     text: String,
+    is_whole: bool,
+}
+
+impl Line {
+    /// What the container wrote, with the end of the line if it did.
+    fn whole_text(&self) -> String {
+        format!("{}{}", self.text, if self.is_whole { "\n" } else { "" })
+    }
 }
 
 /// A file of lines, read as it grows.
@@ -248,22 +259,24 @@ impl Reader {
     }
 }
 
-/// `TIME STREAM F TEXT`, the form of container runtimes.
+/// `TIME STREAM TAG TEXT`, the form of container runtimes; the tag is `F`, or `P` for a part of a line.
 fn parse(line: &str) -> Option<Line> {
     let mut parts = line.splitn(4, ' ');
-    let (time, _, _, text) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let (time, _, tag, text) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     Some(Line {
         time: time.to_owned(),
         text: text.to_owned(),
+        is_whole: tag == WHOLE,
     })
 }
 
 fn shown(lines: &[Line], timestamps: bool) -> Vec<u8> {
     let line = |line: &Line| {
+        let text = line.whole_text();
         if timestamps {
-            format!("{} {}\n", line.time, line.text)
+            format!("{} {text}", line.time)
         } else {
-            format!("{}\n", line.text)
+            text
         }
     };
     lines.iter().map(line).collect::<String>().into_bytes()
@@ -294,12 +307,13 @@ mod tests {
             .await;
         let (_, ended) = watch::channel(true);
         let read = |options: LogOptions| text(log.read(&options, ended.clone()).unwrap());
-        assert_eq!(read(LogOptions::default()).await, "one\ntwo\nlast without end\n");
+        assert_eq!(read(LogOptions::default()).await, "one\ntwo\nlast without end");
         let tail = LogOptions {
             tail_lines: Some(1),
             ..LogOptions::default()
         };
-        assert_eq!(read(tail).await, "last without end\n");
+        assert_eq!(read(tail).await, "last without end");
+        assert_eq!(log.tail(2), "two\nlast without end");
         let limited = LogOptions {
             limit_bytes: Some(5),
             ..LogOptions::default()
@@ -317,7 +331,7 @@ mod tests {
     async fn a_followed_log_goes_on_until_the_container_ends() {
         let dir = tempfile::tempdir().unwrap();
         let log = log(&dir);
-        log.write(b"before", "stdout").unwrap();
+        log.write(b"before", "stdout", WHOLE).unwrap();
         let (end, ended) = watch::channel(false);
         let options = LogOptions {
             follow: true,
@@ -325,7 +339,7 @@ mod tests {
         };
         let following = tokio::spawn(text(log.read(&options, ended).unwrap()));
         tokio::task::yield_now().await;
-        log.write(b"after", "stderr").unwrap();
+        log.write(b"after", "stderr", WHOLE).unwrap();
         end.send_replace(true);
         assert_eq!(following.await.unwrap(), "before\nafter\n");
     }

@@ -159,7 +159,7 @@ pub(crate) async fn run(node: Arc<Shared>, orders: PodOrders, register: impl FnO
     let ended = CancellationToken::new();
     let publisher = tokio::spawn(publish(
         node.clone(),
-        pod.clone(),
+        orders.latest.clone(),
         progress.subscribe(),
         ended.clone(),
     ));
@@ -293,8 +293,33 @@ async fn keep_volumes(pod: &RunningPod) {
     }
 }
 
+/// Ends the containers of a pod that has run for longer than it may.
+async fn end_overdue(pod: Arc<RunningPod>, deadline: Duration, stop: CancellationToken) {
+    tokio::time::sleep(deadline).await;
+    pod.event(
+        None,
+        Severity::Normal,
+        status::OVERDUE,
+        status::OVERDUE_MESSAGE.to_owned(),
+    );
+    pod.progress.send_modify(|progress| progress.is_overdue = true);
+    stop.cancel();
+}
+
 async fn run_containers(pod: &Arc<RunningPod>) {
     let spec = pod.pod.spec.clone().unwrap_or_default();
+    let end = pod.stop.child_token();
+    let mut overdue = JoinSet::new();
+    if let Some(seconds) = spec
+        .active_deadline_seconds
+        .and_then(|seconds| u64::try_from(seconds).ok())
+    {
+        overdue.spawn(end_overdue(
+            pod.clone(),
+            Duration::from_secs(seconds),
+            end.clone(),
+        ));
+    }
     let policy = Restart::parse(spec.restart_policy.as_deref());
     let keeper = |container, restart, stop: &CancellationToken| Keeper {
         pod: pod.clone(),
@@ -312,7 +337,7 @@ async fn run_containers(pod: &Arc<RunningPod>) {
                 stop.clone(),
                 tokio::spawn(keeper(container, Restart::Always, &stop).keep()),
             ));
-            started(pod, &name).await;
+            started(pod, &name, &end).await;
         } else {
             // an init container has to succeed; whether it is tried again is the pod's policy
             let again = if policy == Restart::Never {
@@ -320,16 +345,16 @@ async fn run_containers(pod: &Arc<RunningPod>) {
             } else {
                 Restart::OnFailure
             };
-            initialized = keeper(container, again, &pod.stop).keep().await == 0;
+            initialized = keeper(container, again, &end).keep().await == 0;
         }
-        if !initialized || pod.stop.is_cancelled() {
+        if !initialized || end.is_cancelled() {
             break;
         }
     }
-    if initialized && !pod.stop.is_cancelled() {
+    if initialized && !end.is_cancelled() {
         let mut containers = JoinSet::new();
         for container in spec.containers {
-            containers.spawn(keeper(container, policy, &pod.stop).keep());
+            containers.spawn(keeper(container, policy, &end).keep());
         }
         while containers.join_next().await.is_some() {}
     }
@@ -339,32 +364,34 @@ async fn run_containers(pod: &Arc<RunningPod>) {
     }
 }
 
-async fn started(pod: &RunningPod, container: &str) {
+async fn started(pod: &RunningPod, container: &str, end: &CancellationToken) {
     let mut progress = pod.progress.subscribe();
     tokio::select! {
         _ = progress.wait_for(|progress| progress.of(container).started) => {}
-        () = pod.stop.cancelled() => {}
+        () = end.cancelled() => {}
     }
 }
 
 /// Tells the API every change of the pod's progress, the last one when the pod has `ended`.
 async fn publish(
     node: Arc<Shared>,
-    pod: Arc<Pod>,
+    mut latest: watch::Receiver<Arc<Pod>>,
     mut progress: watch::Receiver<PodProgress>,
     ended: CancellationToken,
 ) {
-    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-    let api: Api<Pod> = Api::namespaced(node.client.clone(), namespace);
-    let name = pod.metadata.name.as_deref().unwrap_or_default();
-    let mut known = (*pod).clone();
+    let mut known = (**latest.borrow()).clone();
+    let namespace = known.metadata.namespace.clone().unwrap_or_default();
+    let api: Api<Pod> = Api::namespaced(node.client.clone(), &namespace);
+    let name = known.metadata.name.clone().unwrap_or_default();
+    let mut is_gone = false;
     loop {
         let is_last = ended.is_cancelled();
         let now = progress.borrow_and_update().clone();
-        let status = status::status(&known, &now, &node.address.to_string());
+        let foreign = status::foreign_conditions(&latest.borrow_and_update());
+        let status = status::status(&known, &foreign, &now, &node.address.to_string());
         if known.status.as_ref() != Some(&status) {
-            let patch = Patch::Merge(json!({"metadata": {"uid": pod.metadata.uid}, "status": status}));
-            match api.patch_status(name, &PatchParams::default(), &patch).await {
+            let patch = Patch::Merge(json!({"metadata": {"uid": known.metadata.uid}, "status": status}));
+            match api.patch_status(&name, &PatchParams::default(), &patch).await {
                 Ok(_) => known.status = Some(status),
                 Err(error) => tracing::debug!(%error, name, "a pod's status was not told"),
             }
@@ -374,6 +401,7 @@ async fn publish(
         }
         tokio::select! {
             _ = progress.changed() => {}
+            changed = latest.changed(), if !is_gone => is_gone = changed.is_err(),
             () = ended.cancelled() => {}
         }
     }

@@ -35,6 +35,12 @@ pub(crate) enum SecurityError {
         uid: String,
         container: String,
     },
+    #[error("container's runAsUser breaks non-root policy (pod: \"{pod}({uid})\", container: {container})")]
+    RootAskedFor {
+        pod: String,
+        uid: String,
+        container: String,
+    },
     #[error(
         "privileged containers are not run by the embedded node; use a real cluster (--target kubeconfig)"
     )]
@@ -54,18 +60,13 @@ pub(crate) fn identity(pod: &Pod, container: &Container, image: &Image) -> Resul
     if own.privileged == Some(true) {
         return Err(SecurityError::Privileged);
     }
-    let user = number("runAsUser", own.run_as_user.or(of_pod.run_as_user))?.unwrap_or(image.user);
+    let asked = number("runAsUser", own.run_as_user.or(of_pod.run_as_user))?;
+    let user = asked.unwrap_or(image.user);
     let group = number("runAsGroup", own.run_as_group.or(of_pod.run_as_group))?;
     // without a group of its own a user that the image does not know has the root group
     let group = group.unwrap_or(if user == image.user { image.group } else { 0 });
     if own.run_as_non_root.or(of_pod.run_as_non_root) == Some(true) && user == 0 {
-        let metadata = &pod.metadata;
-        let full_name = [metadata.name.as_deref(), metadata.namespace.as_deref()];
-        return Err(SecurityError::RootForbidden {
-            pod: full_name.map(Option::unwrap_or_default).join("_"),
-            uid: metadata.uid.clone().unwrap_or_default(),
-            container: container.name.clone(),
-        });
+        return Err(root_forbidden(pod, container, asked.is_some()));
     }
     let mut groups = Vec::new();
     for extra in of_pod
@@ -84,6 +85,18 @@ pub(crate) fn identity(pod: &Pod, container: &Container, image: &Image) -> Resul
         capabilities: capabilities(&own),
         may_gain_rights: own.allow_privilege_escalation.unwrap_or(true),
     })
+}
+
+fn root_forbidden(pod: &Pod, container: &Container, is_asked_for: bool) -> SecurityError {
+    let metadata = &pod.metadata;
+    let full_name = [metadata.name.as_deref(), metadata.namespace.as_deref()];
+    let pod = full_name.map(Option::unwrap_or_default).join("_");
+    let (uid, container) = (metadata.uid.clone().unwrap_or_default(), container.name.clone());
+    if is_asked_for {
+        SecurityError::RootAskedFor { pod, uid, container }
+    } else {
+        SecurityError::RootForbidden { pod, uid, container }
+    }
 }
 
 fn capabilities(context: &k8s_openapi::api::core::v1::SecurityContext) -> BTreeSet<String> {
@@ -159,6 +172,11 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "container has runAsNonRoot and image will run as root (pod: \"p_n(u)\", container: c)"
+        );
+        let asked_for = json!({"runAsNonRoot": true, "runAsUser": 0});
+        assert_eq!(
+            identity_of(&json!({}), &asked_for, 1).unwrap_err().to_string(),
+            "container's runAsUser breaks non-root policy (pod: \"p_n(u)\", container: c)"
         );
         assert!(identity_of(&json!({"runAsNonRoot": true}), &json!({"runAsUser": 1}), 0).is_ok());
     }

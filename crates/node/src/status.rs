@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::{
     api::core::v1::{
         Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
-        ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus,
+        ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodReadinessGate, PodStatus,
     },
     apimachinery::pkg::apis::meta::v1::Time,
     jiff::Timestamp,
@@ -13,6 +13,10 @@ use k8s_openapi::{
 
 /// Why a container waits that has not been begun.
 const CREATING: &str = "ContainerCreating";
+
+/// Why a pod failed that has run for longer than it may.
+pub(crate) const OVERDUE: &str = "DeadlineExceeded";
+pub(crate) const OVERDUE_MESSAGE: &str = "Pod was active on the node longer than the specified deadline";
 
 /// Where a container is in its life.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -54,6 +58,8 @@ pub(crate) struct PodProgress {
     pub(crate) pod_ip: Option<String>,
     pub(crate) start_time: Option<Timestamp>,
     pub(crate) containers: BTreeMap<String, ContainerProgress>,
+    /// The pod has run for longer than it may.
+    pub(crate) is_overdue: bool,
 }
 
 impl PodProgress {
@@ -62,8 +68,52 @@ impl PodProgress {
     }
 }
 
-/// The status of `pod` with `progress`, at `host_ip`.
-pub(crate) fn status(pod: &Pod, progress: &PodProgress, host_ip: &str) -> PodStatus {
+/// The conditions that this node tells; others are somebody else's.
+const OWN_CONDITIONS: [&str; 5] = [
+    "PodReadyToStartContainers",
+    "Initialized",
+    "Ready",
+    "ContainersReady",
+    "PodScheduled",
+];
+
+/// The conditions of a pod that others have set, such as those of readiness gates.
+pub(crate) fn foreign_conditions(pod: &Pod) -> Vec<PodCondition> {
+    let conditions = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    conditions
+        .filter(|one| !OWN_CONDITIONS.contains(&one.type_.as_str()))
+        .cloned()
+        .collect()
+}
+
+/// Why the readiness gates of a pod keep it from being ready, if they do.
+fn closed_gate(gates: &[PodReadinessGate], foreign: &[PodCondition]) -> Option<(&'static str, String)> {
+    let why = gates.iter().find_map(|gate| {
+        let kind = &gate.condition_type;
+        match foreign.iter().find(|one| one.type_ == *kind) {
+            None => Some(format!(
+                "corresponding condition of pod readiness gate {kind:?} does not exist."
+            )),
+            Some(one) if one.status != "True" => Some(format!(
+                "the status of pod readiness gate {kind:?} is not \"True\", but {}",
+                one.status
+            )),
+            Some(_) => None,
+        }
+    });
+    why.map(|message| ("ReadinessGatesNotReady", message))
+}
+
+/// The status of `pod` with `progress` and the conditions that others have set, at `host_ip`.
+pub(crate) fn status(
+    pod: &Pod,
+    foreign: &[PodCondition],
+    progress: &PodProgress,
+    host_ip: &str,
+) -> PodStatus {
     let spec = pod.spec.clone().unwrap_or_default();
     let init = spec.init_containers.unwrap_or_default();
     // a sidecar that has ended does not undo it
@@ -84,12 +134,13 @@ pub(crate) fn status(pod: &Pod, progress: &PodProgress, host_ip: &str) -> PodSta
     let before = pod.status.clone().unwrap_or_default();
     let policy = spec.restart_policy.as_deref();
     let init_failed = policy == Some("Never") && init.iter().any(|container| has_failed(container, progress));
-    let phase = if init_failed {
+    let phase = if init_failed || progress.is_overdue {
         "Failed"
     } else {
         phase(&spec.containers, progress, policy)
     };
     let finished = phase == "Succeeded";
+    let gate = closed_gate(&spec.readiness_gates.unwrap_or_default(), foreign);
     let conditions = [
         ("PodReadyToStartContainers", progress.pod_ip.is_some(), None),
         (
@@ -104,8 +155,9 @@ pub(crate) fn status(pod: &Pod, progress: &PodProgress, host_ip: &str) -> PodSta
         ),
         (
             "Ready",
-            all_ready && init_done,
-            not_ready(finished, &lasting, progress),
+            all_ready && init_done && gate.is_none(),
+            gate.filter(|_| all_ready && init_done)
+                .or_else(|| not_ready(finished, &lasting, progress)),
         ),
         (
             "ContainersReady",
@@ -120,6 +172,7 @@ pub(crate) fn status(pod: &Pod, progress: &PodProgress, host_ip: &str) -> PodSta
             conditions
                 .into_iter()
                 .map(|(kind, holds, why)| condition(&before, kind, holds, why))
+                .chain(foreign.iter().cloned())
                 .collect(),
         ),
         container_statuses: Some(statuses(&spec.containers, progress, init_done)),
@@ -131,6 +184,8 @@ pub(crate) fn status(pod: &Pod, progress: &PodProgress, host_ip: &str) -> PodSta
         pod_ip: progress.pod_ip.clone(),
         pod_ips: progress.pod_ip.clone().map(|ip| vec![PodIP { ip }]),
         qos_class: before.qos_class,
+        reason: progress.is_overdue.then(|| OVERDUE.to_owned()),
+        message: progress.is_overdue.then(|| OVERDUE_MESSAGE.to_owned()),
         start_time: progress.start_time.map(Time),
         ..PodStatus::default()
     }
@@ -333,7 +388,7 @@ mod tests {
             },
         );
         assert_eq!(
-            status(&pod(policy), &progress, "10.0.0.1").phase.unwrap(),
+            status(&pod(policy), &[], &progress, "10.0.0.1").phase.unwrap(),
             expected
         );
     }
@@ -354,7 +409,7 @@ mod tests {
             },
         );
         assert_eq!(
-            status(&pod(policy), &progress, "10.0.0.1").phase.unwrap(),
+            status(&pod(policy), &[], &progress, "10.0.0.1").phase.unwrap(),
             expected
         );
     }
@@ -370,7 +425,9 @@ mod tests {
             },
         );
         let ready = |progress: &PodProgress| {
-            let conditions = status(&pod("Always"), progress, "10.0.0.1").conditions.unwrap();
+            let conditions = status(&pod("Always"), &[], progress, "10.0.0.1")
+                .conditions
+                .unwrap();
             conditions.into_iter().find(|one| one.type_ == "Ready").unwrap()
         };
         let not_yet = ready(&progress);
@@ -387,5 +444,21 @@ mod tests {
             },
         );
         assert_eq!(ready(&progress).status, "True");
+    }
+
+    #[test]
+    fn a_gate_holds_readiness_until_its_condition_is_true() {
+        let gates: Vec<PodReadinessGate> = vec![PodReadinessGate {
+            condition_type: "open".into(),
+        }];
+        let condition = |status: &str| PodCondition {
+            type_: "open".into(),
+            status: status.into(),
+            ..PodCondition::default()
+        };
+        assert!(closed_gate(&gates, &[]).is_some());
+        assert!(closed_gate(&gates, &[condition("False")]).is_some());
+        assert_eq!(closed_gate(&gates, &[condition("True")]), None);
+        assert_eq!(closed_gate(&[], &[]), None);
     }
 }

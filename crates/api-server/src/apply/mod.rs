@@ -6,7 +6,7 @@ mod difference;
 mod field_set;
 mod managers;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 pub(crate) use self::managers::Writer;
 use self::{
@@ -74,6 +74,11 @@ pub(crate) fn track(object: &mut Value, live: Option<&Value>, writer: &Writer) {
     let Difference { written, removed } = Difference::between(live, object);
     // a client may rewrite the record itself, but not drop it by leaving it out
     let sent = &object["metadata"]["managedFields"];
+    if *sent == json!([{}]) {
+        // that is how a client asks for the record to be cleared
+        meta::metadata(object).shift_remove("managedFields");
+        return;
+    }
     let record = if sent.as_array().is_none_or(Vec::is_empty) {
         &live["metadata"]["managedFields"]
     } else {

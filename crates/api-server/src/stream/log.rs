@@ -7,9 +7,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use http::StatusCode;
+
 use super::{kubelet_of, refused};
 use crate::{
     kubelet::LogOptions,
+    meta,
     path::ResourcePath,
     query::Query,
     server::Shared,
@@ -18,6 +21,13 @@ use crate::{
 
 /// Sends the log that the query asks for.
 pub(crate) async fn respond(state: &Arc<Shared>, path: &ResourcePath, query: &Query) -> ApiResult<Response> {
+    let pod = state
+        .resources
+        .store
+        .get(path.kind, &path.namespace, path.object_name())?;
+    if path.kind.is("Pod") && meta::text(&pod, "/spec/nodeName").is_empty() {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
     let (kubelet, pod) = kubelet_of(state, path)?;
     let options = options(query)?;
     let log = kubelet

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{registry::Kind, status::Cause};
+use crate::{meta, registry::Kind, status::Cause};
 
 /// Adds the fields that `object` may not have changed since `live`.
 pub(super) fn check(kind: &Kind, object: &Value, live: &Value, causes: &mut Vec<Cause>) {
@@ -28,11 +28,9 @@ pub(super) fn check(kind: &Kind, object: &Value, live: &Value, causes: &mut Vec<
         }
         "Secret" => {
             fixed("type", "/type");
-            if live["immutable"] == true {
-                fixed("data", "/data");
-            }
+            data(object, live, causes);
         }
-        "ConfigMap" if live["immutable"] == true => fixed("data", "/data"),
+        "ConfigMap" => data(object, live, causes),
         "StorageClass" => {
             fixed("provisioner", "/provisioner");
             fixed("parameters", "/parameters");
@@ -41,6 +39,37 @@ pub(super) fn check(kind: &Kind, object: &Value, live: &Value, causes: &mut Vec<
         "PersistentVolumeClaim" => claim(&object["spec"], &live["spec"], causes),
         "Pod" => pod(&object["spec"], &live["spec"], causes),
         _ => {}
+    }
+    finalizers(object, live, causes);
+}
+
+/// What ends is held by what held it before.
+fn finalizers(object: &Value, live: &Value, causes: &mut Vec<Cause>) {
+    if !meta::is_deleting(live) {
+        return;
+    }
+    let before = meta::names_at(live, "/metadata/finalizers");
+    let mut new = meta::names_at(object, "/metadata/finalizers");
+    new.retain(|finalizer| !before.contains(finalizer));
+    if !new.is_empty() {
+        let why = format!(
+            "no new finalizers can be added if the object is being deleted, found new finalizers {new:?}"
+        );
+        causes.push(Cause::forbidden("metadata.finalizers", &why));
+    }
+}
+
+fn data(object: &Value, live: &Value, causes: &mut Vec<Cause>) {
+    if live["immutable"] != true {
+        return;
+    }
+    for field in ["immutable", "data", "binaryData"] {
+        if object[field] != live[field] {
+            causes.push(Cause::forbidden(
+                field,
+                "field is immutable when `immutable` is set",
+            ));
+        }
     }
 }
 
