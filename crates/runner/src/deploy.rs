@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Secret};
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt,
     api::{
-        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ObjectMeta, Patch, PatchParams,
-        PostParams,
+        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, ObjectMeta, Patch,
+        PatchParams, PostParams,
     },
+    runtime::wait::await_condition,
 };
 use prefect_e2e_renderer::Object;
 
@@ -114,7 +115,7 @@ impl Place {
         }
         let kept: BTreeSet<_> = objects.iter().map(identity).collect();
         for gone in before.iter().filter(|object| !kept.contains(&identity(object))) {
-            self.delete(gone).await?;
+            self.delete(gone, &DeleteParams::background()).await?;
         }
         Ok(objects.len())
     }
@@ -136,16 +137,9 @@ impl Place {
         Ok(())
     }
 
-    async fn delete(&self, object: &Object) -> Result<(), Broken> {
-        match self
-            .api(object)
-            .delete(object.name(), &DeleteParams::background())
-            .await
-        {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(error) => Err(Broken::cluster(format!("deleting {}", reference(object)), &error)),
-        }
+    async fn delete(&self, object: &Object, how: &DeleteParams) -> Result<(), Broken> {
+        let deleted = self.api(object).delete(object.name(), how).await;
+        unless_gone(deleted, &reference(object))
     }
 
     fn api(&self, object: &Object) -> Api<DynamicObject> {
@@ -166,15 +160,50 @@ impl Place {
         if self.owned {
             return self.remove_namespace().await;
         }
-        for object in objects {
-            self.delete(object).await?;
-        }
+        self.remove_objects(objects).await?;
+        self.remove_claims(objects).await?;
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         for name in secrets {
-            match api.delete(name, &DeleteParams::default()).await {
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => return Err(Broken::cluster(format!("deleting secret/{name}"), &error)),
-                Ok(_) => {}
+            let deleted = api.delete(name, &DeleteParams::default()).await;
+            unless_gone(deleted, &format!("secret/{name}"))?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the objects and waits until they and what they own are gone: the next scenario's have the
+    /// same names.
+    async fn remove_objects(&self, objects: &[Object]) -> Result<(), Broken> {
+        for object in objects {
+            self.delete(object, &DeleteParams::foreground()).await?;
+        }
+        for object in objects {
+            let gone = await_condition(
+                self.api(object),
+                object.name(),
+                |found: Option<&DynamicObject>| found.is_none(),
+            );
+            gone.await.map_err(|error| not_gone(&reference(object), &error))?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the claims that StatefulSets made of their templates, and that outlive them.
+    async fn remove_claims(&self, objects: &[Object]) -> Result<(), Broken> {
+        let api: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), &self.namespace);
+        let prefixes: Vec<String> = objects.iter().flat_map(claim_prefixes).collect();
+        if prefixes.is_empty() {
+            return Ok(());
+        }
+        let claims = api.list(&ListParams::default()).await;
+        let claims = claims.map_err(|error| Broken::cluster("listing claims", &error))?;
+        for name in claims.iter().map(ResourceExt::name_any) {
+            if prefixes.iter().any(|prefix| is_claim_of(&name, prefix)) {
+                let about = format!("persistentvolumeclaim/{name}");
+                unless_gone(api.delete(&name, &DeleteParams::default()).await, &about)?;
+                let gone = await_condition(api.clone(), &name, |claim: Option<&PersistentVolumeClaim>| {
+                    claim.is_none()
+                });
+                gone.await.map_err(|error| not_gone(&about, &error))?;
             }
         }
         Ok(())
@@ -189,18 +218,41 @@ impl Place {
             Err(error) => return Err(failed(&error)),
             Ok(_) => {}
         }
-        let gone =
-            kube::runtime::wait::await_condition(api, &self.namespace, |namespace: Option<&Namespace>| {
-                namespace.is_none()
-            });
-        gone.await.map_err(|error| {
-            Broken::new(format!(
-                "namespace {} was deleted but is not gone: {error}",
-                self.namespace
-            ))
-        })?;
+        let gone = await_condition(api, &self.namespace, |namespace: Option<&Namespace>| {
+            namespace.is_none()
+        });
+        gone.await
+            .map_err(|error| not_gone(&format!("namespace {}", self.namespace), &error))?;
         Ok(())
     }
+}
+
+fn unless_gone<T>(deleted: Result<T, kube::Error>, about: &str) -> Result<(), Broken> {
+    match deleted {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(Broken::cluster(format!("deleting {about}"), &error)),
+    }
+}
+
+fn not_gone(about: &str, error: &dyn std::error::Error) -> Broken {
+    Broken::new(format!("{about} was deleted but is not gone: {error}"))
+}
+
+/// How the names of the claims of a StatefulSet's templates begin; an ordinal follows.
+fn claim_prefixes(object: &Object) -> Vec<String> {
+    let templates = &object.json()["spec"]["volumeClaimTemplates"];
+    let names = templates
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|template| template["metadata"]["name"].as_str());
+    names.map(|name| format!("{name}-{}-", object.name())).collect()
+}
+
+fn is_claim_of(name: &str, prefix: &str) -> bool {
+    let ordinal = name.strip_prefix(prefix);
+    ordinal.is_some_and(|ordinal| ordinal.parse::<u32>().is_ok())
 }
 
 fn identity(object: &Object) -> (String, String) {
@@ -210,4 +262,27 @@ fn identity(object: &Object) -> (String, String) {
 /// `kind/name`, as kubectl writes it.
 pub(crate) fn reference(object: &Object) -> String {
     format!("{}/{}", object.kind().to_lowercase(), object.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[rstest]
+    #[case("data-db-0", true)]
+    #[case("data-db-12", true)]
+    #[case("data-db-other-0", false)]
+    #[case("more-db-0", false)]
+    #[case("data-db", false)]
+    fn only_claims_of_the_templates_are_the_stateful_sets(#[case] name: &str, #[case] own: bool) {
+        let set = Object::new(json!({
+            "kind": "StatefulSet", "metadata": {"name": "db"},
+            "spec": {"volumeClaimTemplates": [{"metadata": {"name": "data"}}]},
+        }));
+        let prefixes = claim_prefixes(&set);
+        assert_eq!(prefixes.iter().any(|prefix| is_claim_of(name, prefix)), own);
+    }
 }
