@@ -85,6 +85,11 @@ impl ExternalDatabase {
         Placeholders::of_postgres(&self.access)
     }
 
+    /// Whether it is on this machine rather than in the scenario's namespace.
+    pub(crate) fn is_outside(&self) -> bool {
+        matches!(self.server, Server::Machine(_))
+    }
+
     /// The rows of a query, as texts.
     pub(crate) async fn query(&self, sql: &str) -> Result<Vec<Vec<String>>, Broken> {
         match &self.server {

@@ -103,7 +103,8 @@ impl Proving {
             .for_each(|credentials| secrets.learn_credentials(credentials));
     }
 
-    pub(crate) async fn deploy(&self, place: &Place, made: &mut Made) -> Result<Deployment, StepFailed> {
+    /// Makes what must exist before the deployment.
+    async fn prepare(&self, place: &Place, made: &mut Made) -> Result<(), StepFailed> {
         made.namespace = true;
         let requires = &self.scenario.file.requires;
         made.secrets = requires
@@ -140,6 +141,12 @@ impl Proving {
                 )
                 .await?;
         }
+        Ok(())
+    }
+
+    /// Deploys the scenario's values with all that they require.
+    pub(crate) async fn deploy(&self, place: &Place, made: &mut Made) -> Result<Deployment, StepFailed> {
+        self.prepare(place, made).await?;
         let (values, objects) = self
             .steps
             .make(
@@ -256,6 +263,9 @@ impl Proving {
         if kept {
             let (kubectl, namespace) = (self.target.kubectl(), &place.namespace);
             self.note(format!("kept: kubectl {kubectl} --namespace {namespace} get all"));
+            if made.database.is_some_and(|database| database.is_outside()) {
+                self.note("its external database is outside the cluster and was ended".to_owned());
+            }
             return Ok(());
         }
         let patience = self.options.patience;

@@ -36,8 +36,8 @@ impl Opened {
         };
         let address = forward.address();
         let mut lines = vec![
-            format!("UI   http://{address}"),
-            format!("API  http://{address}/api"),
+            format!("UI http://{address}"),
+            format!("API http://{address}/api"),
             format!(
                 "kubectl {kubectl} --namespace {} get all",
                 deployment.place.namespace
