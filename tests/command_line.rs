@@ -293,6 +293,7 @@ fn settings_come_from_flags_the_environment_and_the_nearest_file() {
             .current_dir(&below)
             .env("PREFECT_E2E_TIMEOUT", "70")
             .env("PREFECT_E2E_RETRIES", "2")
+            .env("PREFECT_E2E_KEEP_FAILED", "1")
             .env("NO_COLOR", "1")
             .output()
             .unwrap()
@@ -304,6 +305,7 @@ fn settings_come_from_flags_the_environment_and_the_nearest_file() {
         "timeout 70 PREFECT_E2E_TIMEOUT".to_owned(),
         "retries 5 command line".to_owned(),
         "target auto default".to_owned(),
+        "keep-failed 1 PREFECT_E2E_KEEP_FAILED".to_owned(),
         "context – not set".to_owned(),
         format!("reports.junit {} {}:6:1", junit.display(), file.display()),
     ] {

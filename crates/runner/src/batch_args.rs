@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use clap::Args;
+use clap::{Args, builder::BoolishValueParser};
 use miette::miette;
 
 use crate::{
@@ -46,7 +46,7 @@ pub(crate) struct BatchArgs {
     #[arg(long)]
     keep: bool,
     /// Leave the namespaces of failed scenarios in place and say how to look at them
-    #[arg(long, env = "PREFECT_E2E_KEEP_FAILED", conflicts_with = "keep")]
+    #[arg(long, env = "PREFECT_E2E_KEEP_FAILED", value_parser = BoolishValueParser::new(), conflicts_with = "keep")]
     keep_failed: bool,
     /// Stop where a scenario has failed, with its server and UI at ports of this machine, until Enter
     #[arg(long)]

@@ -57,6 +57,7 @@ impl Draft {
                 );
             }
         }
+        self.take_a_host_of_its_own();
         self.use_public_images();
         self.boot_few_servers();
     }
@@ -77,6 +78,19 @@ impl Draft {
             list.push(variable);
             self.set(KEY, list, why);
         }
+    }
+
+    /// An Ingress controller routes a host once, and scenarios run side by side.
+    fn take_a_host_of_its_own(&mut self) {
+        if !self.is_on("ingress.enabled", false) {
+            return;
+        }
+        let yours = match self.given_text("ingress.host.hostname") {
+            "" => "prefect.local",
+            host => host,
+        };
+        let why = format!("yours is {yours}, which only one scenario at a time could have");
+        self.set("ingress.host.hostname", format!("{}.{yours}", self.name), why);
     }
 
     fn use_public_images(&mut self) {
