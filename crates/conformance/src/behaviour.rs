@@ -72,6 +72,9 @@ pub enum Failure {
         /// What this cluster does.
         found: String,
     },
+    /// The behaviour is listed as a difference, and is none.
+    #[error("it does not differ any more: docs/embedded-cluster.md still lists it")]
+    Stale,
     /// The cluster could not be asked.
     #[error("the cluster does not answer")]
     Request(#[from] kube::Error),

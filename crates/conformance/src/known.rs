@@ -1,5 +1,7 @@
 //! The behaviours that the embedded cluster does not have, read from where its users read of them.
 
+use crate::behaviour::{Failure, Outcome};
+
 /// The page that lists them.
 const PAGE: &str = include_str!("../../../docs/embedded-cluster.md");
 
@@ -21,6 +23,19 @@ pub fn known_differences() -> Vec<KnownDifference> {
     listed_in(PAGE)
 }
 
+/// Whether the behaviour differs as the list says; `is_listed` tells whether it is on the list.
+///
+/// # Errors
+/// When it differs and is not listed, is listed and does not differ, or could not be looked at.
+pub fn judged(outcome: Outcome, is_listed: bool) -> Outcome<bool> {
+    match (outcome, is_listed) {
+        (Ok(()), false) => Ok(false),
+        (Ok(()), true) => Err(Failure::Stale),
+        (Err(Failure::Differs { .. }), true) => Ok(true),
+        (Err(failure), _) => Err(failure),
+    }
+}
+
 fn listed_in(page: &str) -> Vec<KnownDifference> {
     let lines = page.lines().skip_while(|line| *line != HEADING).skip(1);
     lines
@@ -40,7 +55,21 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::behaviours;
+    use crate::{behaviour::differs, behaviours};
+
+    #[test]
+    fn a_difference_has_to_be_listed_and_a_listed_one_has_to_differ() {
+        let different = || Err(differs("it", "a", "b"));
+        assert!(matches!(judged(Ok(()), false), Ok(false)));
+        assert!(matches!(judged(different(), true), Ok(true)));
+        assert!(matches!(judged(different(), false), Err(Failure::Differs { .. })));
+        assert!(matches!(judged(Ok(()), true), Err(Failure::Stale)));
+        let broken = || Err(Failure::Stream(std::io::Error::other("gone")));
+        assert!(
+            judged(broken(), true).is_err(),
+            "what was not seen does not differ"
+        );
+    }
 
     #[test]
     fn the_list_is_the_table_under_its_heading() {

@@ -37,7 +37,7 @@ mod volumes;
 mod watches;
 
 pub use behaviour::{Behaviour, Failure, Outcome};
-pub use known::{KnownDifference, known_differences};
+pub use known::{KnownDifference, judged, known_differences};
 pub use place::{Place, RUN_LABEL};
 
 /// All behaviours.
