@@ -8,6 +8,14 @@ use crate::{
     place::text,
 };
 
+/// The reasons of causes.
+pub(crate) const REQUIRED: &str = "FieldValueRequired";
+pub(crate) const INVALID: &str = "FieldValueInvalid";
+pub(crate) const UNSUPPORTED: &str = "FieldValueNotSupported";
+pub(crate) const DUPLICATE: &str = "FieldValueDuplicate";
+pub(crate) const NOT_FOUND: &str = "FieldValueNotFound";
+pub(crate) const FORBIDDEN: &str = "FieldValueForbidden";
+
 /// An answer, read to its end.
 #[derive(Debug)]
 pub(crate) struct Answer {

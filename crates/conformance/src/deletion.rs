@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
+    answer::FORBIDDEN,
     behaviour::{Behaviour, Outcome, behaviours, equal, holds, includes},
     objects::{IDLE, asleep, claim, config_map, deployment, labelled, over, pod},
     place::{Patch, Place, items, text},
@@ -99,7 +100,7 @@ async fn no_finalizer_is_added_to_what_ends(at: Place) -> Outcome {
     let answer = at.patch("configmaps/a", Patch::Merge, &more).await?;
     release(&at, "configmaps/a").await?;
     answer.refused(422, "Invalid")?;
-    answer.names_cause("metadata.finalizers", "FieldValueForbidden")
+    answer.names_cause("metadata.finalizers", FORBIDDEN)
 }
 
 async fn a_collection_is_deleted_by_its_selector(at: Place) -> Outcome {

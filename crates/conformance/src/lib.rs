@@ -19,6 +19,7 @@ mod deletion;
 mod discovery;
 mod dry_run;
 mod environment;
+mod immutability;
 mod jobs;
 mod lists;
 mod naming;
@@ -26,6 +27,7 @@ mod network;
 mod patches;
 mod pods;
 mod quantities;
+mod refusals;
 mod rollouts;
 mod security;
 mod selectors;
@@ -51,6 +53,7 @@ pub fn behaviours() -> Vec<Behaviour> {
         discovery::behaviours,
         dry_run::behaviours,
         environment::behaviours,
+        immutability::behaviours,
         jobs::behaviours,
         lists::behaviours,
         naming::behaviours,
@@ -58,6 +61,7 @@ pub fn behaviours() -> Vec<Behaviour> {
         patches::behaviours,
         pods::behaviours,
         quantities::behaviours,
+        refusals::behaviours,
         rollouts::behaviours,
         security::behaviours,
         selectors::behaviours,

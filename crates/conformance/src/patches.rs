@@ -4,6 +4,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
+    answer::REQUIRED,
     behaviour::{Behaviour, Outcome, behaviours, equal, includes},
     objects::{IDLE, config_map, deployment, labelled, over, service},
     place::{Patch, Place},
@@ -344,7 +345,7 @@ async fn a_patch_to_something_invalid_is_refused(at: Place) -> Outcome {
         .patch("services/a", Patch::Merge, &json!({"spec": {"ports": []}}))
         .await?;
     answer.refused(422, "Invalid")?;
-    answer.names_cause("spec.ports", "FieldValueRequired")
+    answer.names_cause("spec.ports", REQUIRED)
 }
 
 async fn a_patch_with_an_unknown_field_warns(at: Place) -> Outcome {

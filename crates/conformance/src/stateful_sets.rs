@@ -113,6 +113,15 @@ async fn a_pod_comes_back_with_its_name(at: Place) -> Outcome {
         .map(drop)
 }
 
+async fn the_first_is_old(at: &Place) -> Outcome {
+    holds(
+        "the first pod",
+        !is_new(&at.read("pods/a-0").await?),
+        "the old template",
+        &"the new one",
+    )
+}
+
 async fn a_new_template_comes_from_the_last(at: Place) -> Outcome {
     let slow = json!({"spec": {"template": {"spec": {"containers": [
         {"readinessProbe": probe("test -z \"$NEW\"")},
@@ -122,12 +131,7 @@ async fn a_new_template_comes_from_the_last(at: Place) -> Outcome {
     at.until("pods/a-1", is_new).await?;
     at.until("statefulsets/a", |a| a["status"]["updatedReplicas"] == 1)
         .await?;
-    holds(
-        "the first pod",
-        !is_new(&at.read("pods/a-0").await?),
-        "the old template",
-        &"the new one",
-    )
+    the_first_is_old(&at).await
 }
 
 async fn a_partition_keeps_the_first_pods(at: Place) -> Outcome {
@@ -140,12 +144,7 @@ async fn a_partition_keeps_the_first_pods(at: Place) -> Outcome {
             a["status"]["updatedReplicas"] == 1 && a["status"]["readyReplicas"] == 2
         })
         .await?;
-    holds(
-        "the first pod",
-        !is_new(&at.read("pods/a-0").await?),
-        "the old template",
-        &"the new one",
-    )?;
+    the_first_is_old(&at).await?;
     let status = &done["status"];
     holds(
         "the revisions",

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
 use crate::{
+    answer::INVALID,
     behaviour::{Behaviour, Outcome, behaviours, contains, equal, holds, includes},
     objects::{IDLE, SERVE, asleep, config_map, deployment, over, pod, pod_with, probe, service},
     place::{Patch, Place, items, text},
@@ -126,7 +127,7 @@ async fn a_scale_is_not_negative(at: Place) -> Outcome {
         )
         .await?;
     answer.refused(422, "Invalid")?;
-    answer.names_cause("spec.replicas", "FieldValueInvalid")
+    answer.names_cause("spec.replicas", INVALID)
 }
 
 async fn a_scale_of_an_old_version_is_a_conflict(at: Place) -> Outcome {
@@ -310,7 +311,7 @@ async fn a_token_lasts_ten_minutes_at_least(at: Place) -> Outcome {
     let request = json!({"spec": {"expirationSeconds": 60}});
     let answer = at.post("serviceaccounts/default/token", &request).await?;
     answer.refused(422, "Invalid")?;
-    answer.names_cause("spec.expirationSeconds", "FieldValueInvalid")
+    answer.names_cause("spec.expirationSeconds", INVALID)
 }
 
 /// A pod that serves by HTTP and is ready when it does.
