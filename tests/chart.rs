@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use prefect_e2e_tests::{program, root, skip};
+use prefect_e2e_tests::{command, root, skip};
 use rstest::rstest;
 use serde_json::Value;
 
@@ -32,7 +32,7 @@ fn write_chart(directory: &Path, left_out: Option<&str>) {
     let sqlite = prefect_e2e_scenarios::load(&root().join("scenarios/sqlite.yaml")).unwrap();
     let values = directory.join("values.yaml");
     fs::write(&values, serde_json::to_string(&sqlite.file.values).unwrap()).unwrap();
-    let rendered = Command::new(program())
+    let rendered = command(directory)
         .args(["render", "prefect-server", "--namespace", "elsewhere", "-f"])
         .arg(&values)
         .output()
@@ -58,13 +58,9 @@ fn write_chart(directory: &Path, left_out: Option<&str>) {
 }
 
 fn run_sqlite_with_chart(directory: &Path) -> Output {
-    Command::new(program())
+    command(directory)
         .args(["run", "sqlite", "--chart"])
         .arg(directory.join("chart"))
-        .current_dir(root())
-        .env("XDG_STATE_HOME", directory.join("state"))
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null())
         .output()
         .unwrap()
 }

@@ -4,20 +4,18 @@
 use std::{
     fs,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
 };
 
-use prefect_e2e_tests::{program, root, skip};
+use prefect_e2e_tests::{command, program, root, skip};
 use rstest::rstest;
 
 fn run(arguments: &[&str], directory: &Path) -> Output {
-    let mut command = Command::new(program());
-    command.args(arguments).current_dir(root());
-    command
-        .env("XDG_STATE_HOME", directory.join("state"))
+    command(directory)
+        .args(arguments)
         .env("TMPDIR", directory)
-        .env("NO_COLOR", "1");
-    command.stdin(Stdio::null()).output().unwrap()
+        .output()
+        .unwrap()
 }
 
 fn text(output: &Output) -> String {
@@ -127,14 +125,10 @@ fn a_port_that_is_taken_is_named() {
 #[test]
 fn a_machine_without_python_is_told_how_to_get_it() {
     let directory = tempfile::tempdir().unwrap();
-    let output = Command::new(program())
+    let output = command(directory.path())
         .args(["run", "sqlite", "--target", "embedded", "--timeout", "20"])
-        .current_dir(root())
-        .env("XDG_STATE_HOME", directory.path().join("state"))
         .env("XDG_CACHE_HOME", directory.path().join("cache"))
         .env("PATH", directory.path())
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null())
         .output()
         .unwrap();
     let text = text(&output);

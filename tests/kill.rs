@@ -6,7 +6,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use prefect_e2e_tests::{program, root, skip, suite};
+use prefect_e2e_tests::{command, skip, suite};
 use rstest::rstest;
 
 /// How long the kernel may take to end what belonged to a killed process.
@@ -139,18 +139,14 @@ fn mounts() -> BTreeSet<String> {
 }
 
 fn start(scenario: &str, cache: Option<&Path>, directory: &Path) -> Child {
-    let mut command = Command::new(program());
+    let mut command = command(directory);
     command
         .args(["run", scenario, "--target", "embedded"])
-        .current_dir(root());
-    command
-        .env("XDG_STATE_HOME", directory.join("state"))
         .env("TMPDIR", directory);
     if let Some(cache) = cache {
         command.env("XDG_CACHE_HOME", cache);
     }
     command
-        .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

@@ -6,7 +6,7 @@ use std::{
     collections::BTreeSet,
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Child,
     time::Duration,
 };
 
@@ -16,7 +16,7 @@ use kube::{
     api::{ApiResource, DynamicObject, ListParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
-use prefect_e2e_tests::{program, root, skip};
+use prefect_e2e_tests::{command, root, skip};
 use rstest::rstest;
 
 /// What the scenario basic-auth logs in with.
@@ -70,7 +70,7 @@ fn no_output_shows_a_secret(#[case] patch: Option<&str>, #[case] code: i32) {
 }
 
 fn start(directory: &Path, outputs: &Path, patch: Option<&str>) -> Child {
-    let mut command = Command::new(program());
+    let mut command = command(directory);
     command.args([
         "run",
         "basic-auth",
@@ -94,13 +94,9 @@ fn start(directory: &Path, outputs: &Path, patch: Option<&str>) -> Child {
     }
     let terminal = File::create(outputs.join("terminal")).unwrap();
     command
-        .current_dir(root())
-        .env("XDG_STATE_HOME", directory.join("state"))
         .env("GITHUB_ACTIONS", "true")
         .env("GITHUB_STEP_SUMMARY", outputs.join("summary.md"))
         .env("GITHUB_WORKSPACE", root())
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null())
         .stderr(terminal.try_clone().unwrap())
         .stdout(terminal)
         .spawn()

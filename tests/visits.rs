@@ -6,7 +6,7 @@ use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -15,7 +15,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use prefect_e2e_tests::{program, root, skip};
+use prefect_e2e_tests::{command, skip};
 
 /// A boot on a busy machine takes its time.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -44,14 +44,11 @@ impl Visit {
         fs::write(&file, scenario).unwrap();
         let output = directory.join("output");
         let writer = File::options().create(true).append(true).open(&output).unwrap();
-        let child = Command::new(program())
+        let child = command(directory)
             .args(&arguments[..1])
             .arg(&file)
             .args(&arguments[1..])
             .args(["--target", "embedded"])
-            .current_dir(root())
-            .env("XDG_STATE_HOME", directory.join("state"))
-            .env("NO_COLOR", "1")
             .stdin(stdin)
             .stderr(writer.try_clone().unwrap())
             .stdout(writer)

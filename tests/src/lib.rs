@@ -4,6 +4,7 @@ use std::{
     fmt::Display,
     io::Write as _,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     sync::{LazyLock, OnceLock},
 };
 
@@ -31,6 +32,18 @@ pub fn program() -> PathBuf {
         "`cargo build -p prefect-e2e` makes the program that these tests need"
     );
     program
+}
+
+/// The program, at the repository's root, with no input and a state of its own in `directory`.
+#[must_use]
+pub fn command(directory: &Path) -> Command {
+    let mut command = Command::new(program());
+    command
+        .current_dir(root())
+        .env("XDG_STATE_HOME", directory.join("state"))
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null());
+    command
 }
 
 #[expect(clippy::expect_used, reason = "without threads there are no tests")]
