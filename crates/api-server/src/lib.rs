@@ -39,5 +39,6 @@ mod validation;
 mod watch;
 
 pub use kubelet::{Duplex, ExecOptions, ExecSession, Kubelet, KubeletError, LogOptions, LogStream};
+pub use quantity::thousandths;
 pub use server::{ApiOptions, ApiServer};
 pub use tls::{ServeError, Tls};

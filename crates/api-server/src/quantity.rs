@@ -67,6 +67,12 @@ impl Quantity {
         self.nanos > other.nanos
     }
 
+    /// In thousandths, rounded up.
+    fn thousandths(self) -> i128 {
+        let rest = i128::from(self.nanos.rem_euclid(NANO / 1000) != 0);
+        self.nanos.div_euclid(NANO / 1000) + rest
+    }
+
     fn binary(self) -> Option<String> {
         let whole = self.nanos / NANO;
         if self.nanos % NANO != 0 || whole.abs() < 1024 {
@@ -109,6 +115,12 @@ impl std::fmt::Display for Quantity {
         };
         formatter.write_str(&binary.unwrap_or_else(|| self.decimal()))
     }
+}
+
+/// The amount of a quantity in thousandths, rounded up; `None` for what is no quantity.
+#[must_use]
+pub fn thousandths(text: &str) -> Option<i128> {
+    Quantity::parse(text).map(Quantity::thousandths)
 }
 
 /// `number` times ten to the power of `exponent`, in billionths.
@@ -190,6 +202,24 @@ mod tests {
         assert!(parse("1500m").is_above(parse("1")));
         assert!(!parse("1024Mi").is_above(parse("1Gi")));
         assert!(parse("-1").is_negative());
+    }
+
+    #[rstest]
+    #[case("1", Some(1000))]
+    #[case("500m", Some(500))]
+    #[case("0.1", Some(100))]
+    #[case("1.5Gi", Some(1_610_612_736_000))]
+    #[case("2k", Some(2_000_000))]
+    #[case("1e3", Some(1_000_000))]
+    #[case("1E3", Some(1_000_000))]
+    #[case("2E", Some(2_000_000_000_000_000_000_000))]
+    #[case("15e-1", Some(1500))]
+    #[case("1u", Some(1))]
+    #[case("-1", Some(-1000))]
+    #[case("1x", None)]
+    #[case("", None)]
+    fn quantities_are_read(#[case] text: &str, #[case] expected: Option<i128>) {
+        assert_eq!(thousandths(text), expected);
     }
 
     proptest! {

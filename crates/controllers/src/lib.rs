@@ -30,5 +30,4 @@ mod stateful_set;
 mod testing;
 mod volume_binder;
 
-pub use quantity::thousandths;
 pub use start::{Options, run};

@@ -1,29 +1,9 @@
 //! The resources of a container as the downward API tells them: in whole multiples of a divisor.
 
-use k8s_openapi::{
-    api::core::v1::{Container, ResourceFieldSelector},
-    apimachinery::pkg::api::resource::Quantity,
-};
+use k8s_openapi::api::core::v1::{Container, ResourceFieldSelector};
+use prefect_e2e_api_server::thousandths;
 
 use crate::machine;
-
-/// The suffixes of quantities and what they stand for, in thousandths.
-const UNITS: [(&str, i128); 14] = [
-    ("Ki", 1000 << 10),
-    ("Mi", 1000 << 20),
-    ("Gi", 1000 << 30),
-    ("Ti", 1000 << 40),
-    ("Pi", 1000 << 50),
-    ("Ei", 1000 << 60),
-    ("m", 1),
-    ("k", 1_000_000),
-    ("M", 1_000_000_000),
-    ("G", 1_000_000_000_000),
-    ("T", 1_000_000_000_000_000),
-    ("P", 1_000_000_000_000_000_000),
-    ("E", 1_000_000_000_000_000_000_000),
-    ("", 1000),
-];
 
 /// The value of `limits.cpu` and the like, rounded up; `None` when the selector names nothing known.
 ///
@@ -42,27 +22,14 @@ pub(crate) fn value(container: &Container, selector: &ResourceFieldSelector) -> 
         "requests" => resources.requests.unwrap_or_default().get(resource).cloned(),
         _ => return None,
     };
-    let amount = given.map_or(Some(0), |quantity| thousandths(&quantity))?;
+    let amount = given.map_or(Some(0), |quantity| thousandths(&quantity.0))?;
     let divisor = selector
         .divisor
         .as_ref()
-        .and_then(thousandths)
+        .and_then(|divisor| thousandths(&divisor.0))
         .filter(|divisor| *divisor > 0)
         .unwrap_or(1000);
     Some(((amount + divisor - 1) / divisor).to_string())
-}
-
-fn thousandths(quantity: &Quantity) -> Option<i128> {
-    let text = quantity.0.trim();
-    let end = text
-        .find(|letter: char| letter.is_alphabetic())
-        .unwrap_or(text.len());
-    let (number, suffix) = text.split_at(end);
-    let (_, unit) = UNITS.iter().find(|(name, _)| *name == suffix)?;
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let scale = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
-    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
-    Some(digits.checked_mul(*unit)? / scale)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Requests of CPU and memory that fit beside other scenarios.
 
-use prefect_e2e_controllers::thousandths;
+use prefect_e2e_api_server::thousandths;
 use serde_json::Value;
 
 use super::{Draft, DraftError, cluster::WORKLOADS};
