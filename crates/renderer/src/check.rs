@@ -208,7 +208,8 @@ impl Checker<'_> {
 }
 
 /// The name that is spelt most like `name`, if one is near enough to be meant.
-pub(crate) fn nearest(name: &str, known: &[String]) -> Option<String> {
+#[must_use]
+pub fn nearest(name: &str, known: &[String]) -> Option<String> {
     let alike = |candidate: &&String| strsim::jaro_winkler(&name.to_lowercase(), &candidate.to_lowercase());
     let best = known.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)))?;
     (alike(&best) > 0.8).then(|| best.clone())

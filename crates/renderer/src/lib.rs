@@ -33,6 +33,7 @@ pub mod values;
 mod yaml;
 
 pub use chart::{notes::notes, render};
+pub use check::nearest;
 pub use documentation::{Row, values_markdown, values_rows, values_yaml};
 pub use error::{Place, RenderError, ValuesError};
 pub use layers::Layers;

@@ -11,6 +11,7 @@ use clap::{
     Command,
     builder::{ArgPredicate, OsStr, Resettable},
 };
+use prefect_e2e_renderer::nearest;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -301,15 +302,11 @@ fn values(setting: Setting, value: &Spanned<DeValue<'_>>, file: &Path) -> Result
 }
 
 fn unknown(place: String, key: String) -> SettingsError {
-    let near = |known: &&str| strsim::jaro_winkler(&key, known);
-    let nearest = SETTINGS
-        .iter()
-        .map(|setting| setting.key)
-        .max_by(|a, b| near(a).total_cmp(&near(b)));
+    let known = SETTINGS.map(|setting| setting.key.to_owned());
     SettingsError::Unknown {
         place,
-        nearest: nearest.filter(|known| near(known) > 0.8).map(str::to_owned),
-        known: SETTINGS.map(|setting| setting.key).join(", "),
+        nearest: nearest(&key, &known),
+        known: known.join(", "),
         key,
     }
 }

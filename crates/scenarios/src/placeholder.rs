@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::format::Requirements;
+
 /// What the placeholders of a scenario stand for.
 #[derive(Debug, Clone, Default)]
 pub struct Placeholders(BTreeMap<String, String>);
@@ -63,6 +65,15 @@ impl PostgresAccess {
 }
 
 impl Placeholders {
+    /// What placeholders stand for where a scenario is looked at and not run.
+    #[must_use]
+    pub fn stand_in_for(requires: &Requirements) -> Self {
+        match requires.external_postgres {
+            Some(_) => Self::of_postgres(&PostgresAccess::stand_in()),
+            None => Self::default(),
+        }
+    }
+
     /// What `${postgres.…}` stands for.
     #[must_use]
     pub fn of_postgres(access: &PostgresAccess) -> Self {

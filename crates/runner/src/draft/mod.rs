@@ -12,7 +12,7 @@ mod yaml;
 use std::collections::{BTreeMap, BTreeSet};
 
 use prefect_e2e_renderer::{Layers, Object, Release, RenderError, Values, ValuesError, render};
-use prefect_e2e_scenarios::{Placeholders, PostgresAccess, ScenarioFile, UnknownPlaceholder};
+use prefect_e2e_scenarios::{Placeholders, ScenarioFile, UnknownPlaceholder};
 use serde_json::{Map, Value};
 
 /// The name of the release that is drafted for, which scenarios have unless they say otherwise.
@@ -98,10 +98,7 @@ impl Draft {
     }
 
     fn filled(&self) -> Result<Map<String, Value>, DraftError> {
-        let placeholders = match self.file.requires.external_postgres {
-            Some(_) => Placeholders::of_postgres(&PostgresAccess::stand_in()),
-            None => Placeholders::default(),
-        };
+        let placeholders = Placeholders::stand_in_for(&self.file.requires);
         Ok(placeholders.fill_values(&self.file.values)?)
     }
 

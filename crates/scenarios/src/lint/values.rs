@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{Linter, Rule};
 use crate::{
     format::{Expectation, Scenario},
-    placeholder::{Placeholders, PostgresAccess},
+    placeholder::Placeholders,
 };
 
 /// Why values are no deployment, and the key of theirs that is to blame.
@@ -98,7 +98,7 @@ impl Linter<'_> {
                 0 => &scenario.file.values,
                 _ => &scenario.file.upgrades[index - 1].values,
             };
-            lay(&mut below, &Value::Object(earlier.clone()));
+            json_patch::merge(&mut below, &Value::Object(earlier.clone()));
             let mut path = ["upgrades", &index.to_string(), "values"]
                 .map(str::to_owned)
                 .to_vec();
@@ -128,10 +128,7 @@ impl Linter<'_> {
 
 /// Lays the values of a scenario on top and renders all of them.
 fn add(layers: &mut Layers, scenario: &Scenario, values: &Map<String, Value>) -> Result<Values, Refusal> {
-    let placeholders = match &scenario.file.requires.external_postgres {
-        Some(_) => Placeholders::of_postgres(&PostgresAccess::stand_in()),
-        None => Placeholders::default(),
-    };
+    let placeholders = Placeholders::stand_in_for(&scenario.file.requires);
     let filled = placeholders.fill_values(values).map_err(|error| Refusal {
         key: String::new(),
         message: error.to_string(),
@@ -140,24 +137,4 @@ fn add(layers: &mut Layers, scenario: &Scenario, values: &Map<String, Value>) ->
     let values = layers.values()?;
     render(&Release::new(scenario.release(), "lint"), &values)?;
     Ok(values)
-}
-
-/// Lays values over others as helm does; `null` deletes.
-fn lay(below: &mut Value, above: &Value) {
-    match (below, above) {
-        (Value::Object(below), Value::Object(above)) => {
-            for (key, value) in above {
-                match below.get_mut(key) {
-                    _ if value.is_null() => {
-                        below.remove(key);
-                    }
-                    Some(old) => lay(old, value),
-                    None => {
-                        below.insert(key.clone(), value.clone());
-                    }
-                }
-            }
-        }
-        (below, above) => *below = above.clone(),
-    }
 }
