@@ -46,13 +46,11 @@ impl CleanCommand {
         let context = Kubeconfig::read()
             .ok()
             .and_then(|kubeconfig| kubeconfig.current_context);
-        match self.context.is_some() || context.is_some_and(|name| !name.is_empty()) {
-            true => self.clean_namespaces().await,
-            false => {
-                println!("no kubeconfig has a current context: no other cluster was looked at");
-                Ok(())
-            }
+        if self.context.is_none() && context.is_none_or(|name| name.is_empty()) {
+            println!("no kubeconfig has a current context: no other cluster was looked at");
+            return Ok(());
         }
+        self.clean_namespaces().await
     }
 
     async fn clean_namespaces(&self) -> miette::Result<()> {

@@ -3,8 +3,13 @@
 use clap::{ArgMatches, Args, Command, parser::ValueSource};
 
 use crate::{
-    batch_args::BatchArgs, deploy_args::DeployArgs, report_args::ReportArgs,
-    scenario_args::ScenarioDirectory, settings::Settings, stdout::print, target::TargetArgs,
+    batch_args::BatchArgs,
+    deploy_args::DeployArgs,
+    report_args::ReportArgs,
+    scenario_args::ScenarioDirectory,
+    settings::Settings,
+    stdout::{aligned, print},
+    target::TargetArgs,
 };
 
 /// The flags of `run`, whose settings are shown.
@@ -40,17 +45,7 @@ pub(crate) fn show(command: &Command, matches: &ArgMatches, settings: &Settings)
             ]
         })
         .collect();
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or_default()
-    };
-    let (keys, values) = (width(0), width(1));
-    let lines = rows
-        .iter()
-        .map(|[key, value, origin]| format!("{key:keys$}  {value:values$}  {origin}\n"));
-    print(&lines.collect::<String>())
+    print(&aligned(&rows))
 }
 
 fn origin(command: &Command, matches: &ArgMatches, settings: &Settings, argument: &str) -> String {

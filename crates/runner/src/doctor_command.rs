@@ -12,7 +12,7 @@ use crate::{
     event::Events,
     exit_code, helm,
     secrecy::Secrets,
-    target::{Embedded, Kind, STANDING_KIND, Target as _, docker, kind},
+    target::{Embedded, Kind, STANDING_KIND, Target as _, engine_version, kind, kubectl},
 };
 
 /// Nothing to choose: it looks at everything.
@@ -42,7 +42,7 @@ impl DoctorCommand {
             engine().await,
             kind_program().await,
             helm_program(),
-            kubectl().await,
+            kubectl_program().await,
         ];
         findings.iter().for_each(Finding::print);
         println!();
@@ -141,14 +141,9 @@ fn chromium() -> Finding {
 }
 
 async fn engine() -> Finding {
-    let version = docker()
-        .run(&["version", "--format", "{{.Server.Version}}"])
-        .await;
     Finding {
         subject: "Docker engine",
-        found: version
-            .map(|version| version.trim().to_owned())
-            .map_err(|error| chain(&error)),
+        found: engine_version().await.map_err(|error| chain(&error)),
         without: "there is no --target kind, and external databases run from this machine's programs",
         essential: false,
     }
@@ -175,8 +170,8 @@ fn helm_program() -> Finding {
     }
 }
 
-async fn kubectl() -> Finding {
-    let version = crate::target::kubectl().run(&["version", "--client"]).await;
+async fn kubectl_program() -> Finding {
+    let version = kubectl().run(&["version", "--client"]).await;
     Finding {
         subject: "kubectl",
         found: version

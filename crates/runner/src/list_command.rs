@@ -4,7 +4,10 @@ use clap::Args;
 use miette::IntoDiagnostic as _;
 use serde_json::json;
 
-use crate::scenario_args::ScenarioArgs;
+use crate::{
+    scenario_args::ScenarioArgs,
+    stdout::{aligned, print},
+};
 
 /// Which scenarios to list, and how.
 #[derive(Debug, Args)]
@@ -24,17 +27,13 @@ impl ListCommand {
                 .iter()
                 .map(|one| json!({"name": one.name, "description": one.file.description, "labels": one.file.labels}))
                 .collect();
-            println!("{}", serde_json::to_string_pretty(&list).into_diagnostic()?);
-            return Ok(());
+            let text = serde_json::to_string_pretty(&list).into_diagnostic()?;
+            return print(&format!("{text}\n"));
         }
-        let width = scenarios
-            .iter()
-            .map(|scenario| scenario.name.len())
-            .max()
-            .unwrap_or_default();
-        for scenario in scenarios {
-            println!("{:width$}  {}", scenario.name, scenario.file.description.trim());
-        }
-        Ok(())
+        let rows: Vec<[String; 2]> = scenarios
+            .into_iter()
+            .map(|scenario| [scenario.name, scenario.file.description.trim().to_owned()])
+            .collect();
+        print(&aligned(&rows))
     }
 }

@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     deploy_args::DeployArgs,
     event::Events,
-    exit_code,
     prove::{ProveOptions, Visit},
     report_args::TerminalArgs,
     run::{self, RunOptions},
@@ -58,11 +57,6 @@ impl OpenCommand {
         })
         .await;
         listener.abort();
-        let summary = summary.into_diagnostic()?;
-        Ok(match (summary.unusable, summary.failed.is_empty()) {
-            (true, _) => exit_code::UNUSABLE,
-            (_, false) => exit_code::FAILED,
-            _ => exit_code::PASSED,
-        })
+        Ok(summary.into_diagnostic()?.exit_code())
     }
 }

@@ -129,12 +129,7 @@ impl Proving {
             outcome = self.go(&place, &mut made) => Some(outcome),
             () = self.stop.cancelled() => None,
         };
-        let mut verdict = match outcome {
-            Some(Ok(())) if self.after_failure => Verdict::Flaky,
-            Some(Ok(())) => Verdict::Passed,
-            Some(Err(_)) => Verdict::Failed,
-            None => Verdict::Skipped,
-        };
+        let mut verdict = self.verdict(outcome.as_ref());
         let unusable = matches!(
             outcome,
             Some(Err(StepFailed {
@@ -152,6 +147,16 @@ impl Proving {
             took: begin.elapsed(),
         });
         Ended { verdict, unusable }
+    }
+
+    /// What an outcome means; `None` when the run was asked to stop.
+    fn verdict(&self, outcome: Option<&Result<(), StepFailed>>) -> Verdict {
+        match outcome {
+            Some(Ok(())) if self.after_failure => Verdict::Flaky,
+            Some(Ok(())) => Verdict::Passed,
+            Some(Err(_)) => Verdict::Failed,
+            None => Verdict::Skipped,
+        }
     }
 
     async fn go(&self, place: &Place, made: &mut Made) -> Result<(), StepFailed> {
@@ -216,11 +221,7 @@ impl Proving {
             outcome = self.go_again(&place, made, afresh) => Some(outcome),
             () = self.stop.cancelled() => None,
         };
-        let verdict = match outcome {
-            Some(Ok(())) => Verdict::Passed,
-            Some(Err(_)) => Verdict::Failed,
-            None => Verdict::Skipped,
-        };
+        let verdict = self.verdict(outcome.as_ref());
         self.steps.publish(Happening::ScenarioEnded {
             verdict,
             took: begin.elapsed(),

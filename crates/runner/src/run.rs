@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     event::{EVENT_VERSION, Events, Happening, Verdict},
+    exit_code,
     prove::{Keep, ProveOptions, Proving},
     step::Steps,
     target::{Target, TargetError},
@@ -54,6 +55,20 @@ pub struct Summary {
     pub skipped: Vec<String>,
     /// One failed because the machine lacks what is needed.
     pub unusable: bool,
+}
+
+impl Summary {
+    /// How a program ends that has run them to the end.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        if self.unusable {
+            exit_code::UNUSABLE
+        } else if self.failed.is_empty() {
+            exit_code::PASSED
+        } else {
+            exit_code::FAILED
+        }
+    }
 }
 
 /// The number of scenarios that run at once by default: they wait for their servers' boots, which are

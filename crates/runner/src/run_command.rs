@@ -70,12 +70,8 @@ impl RunCommand {
         let summary = summary.into_diagnostic()?;
         Ok(if stop.is_cancelled() {
             exit_code::INTERRUPTED
-        } else if summary.unusable {
-            exit_code::UNUSABLE
-        } else if summary.failed.is_empty() {
-            exit_code::PASSED
         } else {
-            exit_code::FAILED
+            summary.exit_code()
         })
     }
 

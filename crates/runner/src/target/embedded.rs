@@ -52,10 +52,7 @@ impl Embedded {
         };
         let cluster = Cluster::start(options).await?;
         tokio::spawn(tell_pulls(cluster.pull_progress(), events.clone()));
-        let directory = RunDirectory::make().map_err(|source| TargetError::File {
-            path: "kubeconfig".into(),
-            source,
-        })?;
+        let directory = RunDirectory::make()?;
         let kubeconfig = directory.kubeconfig();
         write_kubeconfig(&kubeconfig, &cluster.kubeconfig())?;
         let client = cluster.client().await?;

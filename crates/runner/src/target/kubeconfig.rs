@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::Kubeconfig;
 
-use super::{Target, TargetError};
+use super::{Target, TargetError, api};
 
 /// A cluster that a kubeconfig leads to. Nothing of it is touched but what the run makes.
 pub struct Remote {
@@ -22,21 +22,8 @@ impl Remote {
     pub async fn connect(context: Option<&str>) -> Result<Self, TargetError> {
         let kubeconfig = Kubeconfig::read()?;
         let name = choose(&kubeconfig, context)?;
-        let options = KubeConfigOptions {
-            context: Some(name.clone()),
-            ..KubeConfigOptions::default()
-        };
-        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-        // that a Service has no endpoints is an answer, not a reason to wait
-        config.default_retry = false;
-        let server = config.cluster_url.to_string();
-        let about = format!("context {name} at {server}");
-        let failed = |source| TargetError::Api {
-            about: about.clone(),
-            source: Box::new(source),
-        };
-        let client = kube::Client::try_from(config).map_err(&failed)?;
-        client.apiserver_version().await.map_err(failed)?;
+        let about = |server: &str| format!("context {name} at {server}");
+        let (client, server) = api::connect(kubeconfig, Some(name.clone()), about).await?;
         Ok(Self {
             client,
             context: name,

@@ -1,5 +1,6 @@
 //! Where scenarios are deployed. The runner speaks to every target through the Kubernetes API alone.
 
+mod api;
 mod choice;
 mod embedded;
 mod kind;
@@ -16,7 +17,7 @@ pub use embedded::{Embedded, program as cluster_program};
 pub use kind::{Kind, KindOptions};
 pub(crate) use kind::{STANDING as STANDING_KIND, delete_left as delete_left_kind_clusters};
 pub use kubeconfig::Remote;
-pub(crate) use program::{docker, kind, kubectl};
+pub(crate) use program::{engine_version, kind, kubectl};
 
 /// A cluster that scenarios are deployed to.
 #[async_trait]

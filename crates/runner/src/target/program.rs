@@ -36,6 +36,17 @@ pub(crate) fn kubectl() -> Program {
     }
 }
 
+/// The version of the container engine that answers the `docker` program.
+///
+/// # Errors
+/// When the program is not there, or no engine answers it.
+pub(crate) async fn engine_version() -> Result<String, TargetError> {
+    let version = docker()
+        .run(&["version", "--format", "{{.Server.Version}}"])
+        .await?;
+    Ok(version.trim().to_owned())
+}
+
 /// A program of somebody else.
 pub(crate) struct Program {
     path: OsString,

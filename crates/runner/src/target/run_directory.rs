@@ -8,15 +8,20 @@ use std::{
 
 use prefect_e2e_local_cluster::StateDir;
 
+use super::TargetError;
+
 /// A directory that goes with this value. What killed runs left is removed by the next one.
 pub(crate) struct RunDirectory(PathBuf);
 
 impl RunDirectory {
-    pub(crate) fn make() -> io::Result<Self> {
-        let state = StateDir::of_user().map_err(io::Error::other)?;
-        let runs = state.path().join("runs");
-        fs::create_dir_all(&runs)?;
-        for entry in fs::read_dir(&runs)?.filter_map(Result::ok) {
+    pub(crate) fn make() -> Result<Self, TargetError> {
+        let runs = StateDir::of_user()?.path().join("runs");
+        Self::make_in(&runs).map_err(|source| TargetError::File { path: runs, source })
+    }
+
+    fn make_in(runs: &Path) -> io::Result<Self> {
+        fs::create_dir_all(runs)?;
+        for entry in fs::read_dir(runs)?.filter_map(Result::ok) {
             let name = entry.file_name();
             let pid = name.to_str().and_then(|name| name.split('-').next());
             if pid.is_none_or(|pid| !Path::new("/proc").join(pid).exists()) {

@@ -5,7 +5,7 @@ mod made;
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
 
 use async_trait::async_trait;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::Kubeconfig;
 use prefect_e2e_local_cluster::{StateDir, write_kubeconfig};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -17,8 +17,8 @@ use made::MadeCluster;
 pub(crate) use made::delete_left;
 
 use super::{
-    Target, TargetError,
-    program::{docker, kind},
+    Target, TargetError, api,
+    program::{docker, engine_version, kind},
     run_directory::RunDirectory,
 };
 use crate::event::{Events, Happening};
@@ -74,7 +74,7 @@ impl Kind {
     /// # Errors
     /// When `kind` or its container engine is missing, or a cluster does not come up.
     pub async fn start(options: &KindOptions, events: &Events) -> Result<Self, TargetError> {
-        engine_answers().await?;
+        engine_version().await?;
         for name in delete_left(false).await? {
             let message = format!("deleted the kind cluster {name} of a run that was killed");
             tell(events, message, true);
@@ -122,8 +122,6 @@ impl Kind {
 
     /// The standing cluster, if it is up and answers.
     pub async fn standing() -> Option<Self> {
-        // a cluster without its engine cannot be up
-        engine_answers().await.ok()?;
         if !names().await.ok()?.iter().any(|name| name == STANDING) {
             return None;
         }
@@ -136,16 +134,8 @@ impl Kind {
         let text = kind().run(&["get", "kubeconfig", "--name", name]).await?;
         let kubeconfig = Kubeconfig::from_yaml(&text)?;
         write_kubeconfig(&kubeconfig_path, &kubeconfig)?;
-        let options = KubeConfigOptions::default();
-        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-        // that a Service has no endpoints is an answer, not a reason to wait
-        config.default_retry = false;
-        let failed = |source| TargetError::Api {
-            about: format!("the kind cluster {name}"),
-            source: Box::new(source),
-        };
-        let client = kube::Client::try_from(config).map_err(failed)?;
-        client.apiserver_version().await.map_err(failed)?;
+        let about = |_: &str| format!("the kind cluster {name}");
+        let (client, _) = api::connect(kubeconfig, None, about).await?;
         Ok(Self {
             name: name.to_owned(),
             made: None,
@@ -160,22 +150,16 @@ impl Kind {
 
 /// Where the kubeconfig of a cluster is written, and the directory that goes with the run.
 fn kubeconfig_path(name: &str, stays: bool) -> Result<(PathBuf, Option<RunDirectory>), TargetError> {
-    let failed = |source| TargetError::File {
-        path: "kubeconfig".into(),
-        source,
-    };
     if !stays {
-        let directory = RunDirectory::make().map_err(failed)?;
+        let directory = RunDirectory::make()?;
         return Ok((directory.kubeconfig(), Some(directory)));
     }
     let directory = StateDir::of_user()?.path().join("kubeconfigs");
-    std::fs::create_dir_all(&directory).map_err(failed)?;
+    std::fs::create_dir_all(&directory).map_err(|source| TargetError::File {
+        path: directory.clone(),
+        source,
+    })?;
     Ok((directory.join(name), None))
-}
-
-async fn engine_answers() -> Result<(), TargetError> {
-    let arguments = ["version", "--format", "{{.Server.Version}}"];
-    docker().run(&arguments).await.map(drop)
 }
 
 /// The names of the clusters that are up.
@@ -211,10 +195,7 @@ async fn create(name: &str, options: &KindOptions, events: &Events) -> Result<Cr
     let creation = Creation(Some(MadeCluster::record(name)?));
     let wait = format!("{}s", PATIENCE.as_secs());
     // the user's own kubeconfig is not touched
-    let written = RunDirectory::make().map_err(|source| TargetError::File {
-        path: "kubeconfig".into(),
-        source,
-    })?;
+    let written = RunDirectory::make()?;
     let kubeconfig = written.kubeconfig().display().to_string();
     let mut arguments = vec!["create", "cluster", "--name", name, "--wait", &wait];
     arguments.extend(["--kubeconfig", &kubeconfig]);
