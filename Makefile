@@ -25,9 +25,9 @@ test: ## Run all tests
 conformance: ## Compare behaviours with Kubernetes': embedded, or make conformance KUBECONFIG=FILE
 	$(if $(filter command line,$(origin KUBECONFIG)),CONFORMANCE_KUBECONFIG=$(abspath $(KUBECONFIG))) cargo test --package prefect-e2e-conformance --test conformance
 
-bench: ## Measure the renderer, and the cluster against a bare Prefect server
+bench: ## Measure the renderer, the reports, and the cluster against a bare Prefect server
 	cargo build --release --package prefect-e2e
-	cargo bench --package prefect-e2e-renderer --package prefect-e2e-tests
+	cargo bench --workspace --bench render --bench process --bench sinks --bench cluster
 
 lint: ## Format, clippy and rustdoc, without warnings
 	cargo fmt --all --check

@@ -11,7 +11,7 @@ use miette::IntoDiagnostic as _;
 
 use crate::{
     deploy::{RUN_LABEL, SCENARIO_LABEL},
-    target::{Remote, Target as _, delete_left_kind_clusters},
+    target::{Remote, Target as _, delete_left_kind_clusters, remove_left_run_directories},
 };
 
 /// Where to clean up.
@@ -29,8 +29,8 @@ pub(crate) struct CleanCommand {
 }
 
 impl CleanCommand {
-    /// Deletes the kind clusters and containers of runs that are no more, and the namespaces that runs
-    /// made at a cluster of the kubeconfig, known by their labels: nothing else.
+    /// Deletes the kind clusters, containers and kubeconfigs of runs that are no more, and the namespaces
+    /// that runs made at a cluster of the kubeconfig, known by their labels: nothing else.
     pub(crate) async fn run(self) -> miette::Result<()> {
         let clusters = delete_left_kind_clusters(self.dry_run).await.into_diagnostic()?;
         for name in &clusters {
@@ -40,6 +40,7 @@ impl CleanCommand {
             println!("no run has left a kind cluster");
         }
         if !self.dry_run {
+            remove_left_run_directories().into_diagnostic()?;
             // without an engine there are none
             let _ = prefect_e2e_external_postgres::remove_leftovers().await;
         }

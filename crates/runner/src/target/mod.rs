@@ -18,6 +18,7 @@ pub use kind::{Kind, KindOptions};
 pub(crate) use kind::{STANDING as STANDING_KIND, delete_left as delete_left_kind_clusters};
 pub use kubeconfig::Remote;
 pub(crate) use program::{engine_version, kind, kubectl};
+pub(crate) use run_directory::remove_left as remove_left_run_directories;
 
 /// A cluster that scenarios are deployed to.
 #[async_trait]
