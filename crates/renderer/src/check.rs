@@ -253,7 +253,6 @@ fn is_type(value: &Value, name: &str) -> bool {
         "null" => value.is_null(),
         "boolean" => value.is_boolean(),
         "integer" => value.is_i64() || value.is_u64(),
-        "number" => value.is_number(),
         "string" => value.is_string(),
         "array" => value.is_array(),
         "object" => value.is_object(),
@@ -287,7 +286,6 @@ fn in_words(name: &str) -> Option<&'static str> {
     Some(match name {
         "boolean" => "true or false",
         "integer" => "a whole number",
-        "number" => "a number",
         "string" => "a text",
         "array" => "a list",
         "object" => "a map",

@@ -203,3 +203,23 @@ impl RenderError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(Some("tag"), &["tag", "name"], "; did you mean `tag`?")]
+    #[case(None, &["tag", "name"], "; known are tag, name")]
+    #[case(None, &[], "")]
+    fn an_unknown_key_says_what_is_known(
+        #[case] nearest: Option<&str>,
+        #[case] known: &[&str],
+        #[case] expected: &str,
+    ) {
+        let known: Vec<String> = known.iter().map(|&key| key.to_owned()).collect();
+        assert_eq!(suggestion(nearest, &known), expected);
+    }
+}

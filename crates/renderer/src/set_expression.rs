@@ -370,6 +370,14 @@ mod tests {
     }
 
     #[test]
+    fn the_last_position_of_a_list_is_taken_and_the_next_is_not() {
+        let mut values = json!({});
+        apply(&mut values, "a[65536]=b", Mode::Typed).expect("a position");
+        assert_eq!(values["a"].as_array().map(Vec::len), Some(65_537));
+        apply(&mut json!({}), "a[65537]=b", Mode::Typed).expect_err("a position that is too high");
+    }
+
+    #[test]
     fn text_and_json_are_read_by_their_own_rules() {
         let mut values = json!({});
         apply(&mut values, "a=1,b={true}", Mode::Text).expect("an expression");

@@ -3,16 +3,24 @@
 
 mod order;
 mod scalar;
+#[cfg(test)]
+mod tests;
 
 use serde_json::Value;
 
 use order::in_natural_order;
-use scalar::{Shape, escape, resolves_to_other_type};
+use scalar::{Shape, escape, is_break, resolves_to_other_type};
+
+/// Keys of more bytes than this are set apart with `?`.
+const SIMPLE_KEY: usize = 128;
 
 /// Lines longer than this are folded at blanks.
 const WIDTH: usize = 80;
 
 /// A value as `toYaml` writes it, without the line break at the end.
+///
+/// Characters that YAML forbids are escaped, where helm would write nothing at all, and U+0085 where it
+/// would write a blank.
 pub(crate) fn to_yaml(value: &Value) -> String {
     let mut writer = Writer { text: String::new() };
     match value {
@@ -40,7 +48,7 @@ impl Writer {
                 self.pad(indent);
             }
             inline = false;
-            let complex = key.chars().count() > 128 || key.contains('\n');
+            let complex = key.len() > SIMPLE_KEY || key.contains(is_break);
             if complex {
                 self.text.push_str("? ");
                 self.string(key, indent + 2, false);
@@ -126,7 +134,7 @@ impl Writer {
     /// Writes characters and breaks the line at single blanks beyond the width.
     fn folded(&mut self, text: &str, indent: usize, is_key: bool, mut write: impl FnMut(char, &mut String)) {
         let mut column = self.column();
-        let mut after_space = false;
+        let (mut after_space, mut after_break) = (false, false);
         let mut rest = text.chars().enumerate().peekable();
         let length = text.chars().count();
         while let Some((index, c)) = rest.next() {
@@ -142,7 +150,14 @@ impl Writer {
                     column += 1;
                 }
                 after_space = true;
+            } else if is_break(c) {
+                self.text.push(c);
+                (column, after_break, after_space) = (0, true, false);
             } else {
+                if after_break {
+                    self.pad(indent);
+                    (column, after_break) = (indent, false);
+                }
                 let before = self.text.len();
                 write(c, &mut self.text);
                 // a quote is written as two
@@ -154,25 +169,23 @@ impl Writer {
 
     fn literal(&mut self, text: &str, indent: usize) {
         self.text.push('|');
-        if text.starts_with([' ', '\n']) {
+        if text.starts_with(|c| c == ' ' || is_break(c)) {
             self.text.push('2');
         }
-        let breaks = text.chars().rev().take_while(|c| *c == '\n').count();
+        let breaks = text.chars().rev().take_while(|c| is_break(*c)).count();
         match breaks {
             0 => self.text.push('-'),
-            1 if text.len() > 1 => {}
+            1 if text.chars().count() > 1 => {}
             _ => self.text.push('+'),
         }
         self.text.push('\n');
-        let body = text.strip_suffix('\n').unwrap_or(text);
-        for (index, line) in body.split('\n').enumerate() {
-            if index > 0 {
-                self.text.push('\n');
-            }
-            if !line.is_empty() {
+        let mut after_break = true;
+        for c in text.strip_suffix('\n').unwrap_or(text).chars() {
+            if after_break && !is_break(c) {
                 self.pad(indent);
-                self.text.push_str(line);
             }
+            self.text.push(c);
+            after_break = is_break(c);
         }
     }
 
@@ -213,84 +226,5 @@ impl Writer {
 
     fn pad(&mut self, indent: usize) {
         self.text.extend(std::iter::repeat_n(' ', indent));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-    use serde_json::json;
-
-    use super::*;
-
-    #[rstest]
-    #[case(json!({"b": 1, "a": {"c": [1, {"d": "e", "f": []}, [2]]}, "g": {}}), "a:\n  c:\n  - 1\n  - d: e\n    f: []\n  - - 2\nb: 1\ng: {}")]
-    #[case(json!({"a": "{{ .Release.Name }}", "p": "p{{ .Values.x }}"}), "a: '{{ .Release.Name }}'\np: p{{ .Values.x }}")]
-    #[case(json!({"a": "line1\nline2\n", "b": "x\ny"}), "a: |\n  line1\n  line2\nb: |-\n  x\n  y")]
-    #[case(json!({"a": "1", "b": "true", "c": "0x1f", "d": "1e3", "e": "~", "f": "on", "g": ""}), "a: \"1\"\nb: \"true\"\nc: \"0x1f\"\nd: \"1e3\"\ne: \"~\"\nf: \"on\"\ng: \"\"")]
-    #[case(json!({"a10": 1, "a9": 2}), "a9: 2\na10: 1")]
-    #[case(json!({"5a": 1, "54": 2, "5-": 3, "a100": 4, "a1": 5, "a01": 6}), "5-: 3\n\"54\": 2\n5a: 1\na1: 5\na01: 6\na100: 4")]
-    #[case(json!({"a": ".5", "b": "._9", "c": "1_0"}), "a: \".5\"\nb: ._9\nc: \"1_0\"")]
-    #[case(json!("x"), "x")]
-    #[case(json!({}), "{}")]
-    #[case(json!({"a": "it's: so", "b": "tab\there", "c": " lead"}), "a: 'it''s: so'\nb: \"tab\\there\"\nc: ' lead'")]
-    #[case(json!({"t": "2026-01-01", "h": "1:30", "s": "- a", "n": null}), "h: \"1:30\"\n\"n\": null\ns: '- a'\nt: \"2026-01-01\"")]
-    fn values_are_written_as_helm_writes_them(#[case] value: Value, #[case] expected: &str) {
-        assert_eq!(to_yaml(&value), expected);
-    }
-
-    /// `A77` stands for 77 letters; what is expected is what `toYaml` of helm 3.18.6 prints.
-    fn spelt(short: &str) -> String {
-        let letters = regex::Regex::new(r"A(\d+)").unwrap();
-        let letters = letters.replace_all(short, |found: &regex::Captures<'_>| {
-            "a".repeat(found[1].parse().unwrap())
-        });
-        letters.into_owned()
-    }
-
-    #[rstest]
-    #[case::plain_of_the_width("A77 b", "k: A77 b")]
-    #[case::plain_beyond("A78 b", "k: A78\n  b")]
-    #[case::plain_at_two_blanks("A78  b", "k: A78  b")]
-    #[case::plain_of_the_width_again("A78 A78 b", "k: A78\n  A78 b")]
-    #[case::plain_beyond_again("A78 A79 b", "k: A78\n  A79\n  b")]
-    #[case::plain_after_a_blank("A75 b aa b", "k: A75 b aa\n  b")]
-    #[case::letters_not_bytes("éA76 b", "k: éA76 b")]
-    #[case::letters_beyond("éA77 b", "k: éA77\n  b")]
-    #[case::single_of_the_width("'A74 b", "k: '''A74 b'")]
-    #[case::single_beyond("'A75 b", "k: '''A75\n  b'")]
-    #[case::single_at_its_end("'A75 ", "k: '''A75 '")]
-    #[case::single_at_two_blanks("'A75  b", "k: '''A75  b'")]
-    #[case::quotes_count_as_written("'A75 A74'' b", "k: '''A75\n  A74'''' b'")]
-    #[case::quotes_beyond("'A75 A75'' b", "k: '''A75\n  A75''''\n  b'")]
-    #[case::at_its_begin(" A80", "k: ' A80'")]
-    #[case::double_of_the_width("\tA74 b", "k: \"\\tA74 b\"")]
-    #[case::double_beyond("\tA75 b", "k: \"\\tA75\n  b\"")]
-    #[case::double_at_two_blanks("\tA75  b", "k: \"\\tA75\n  \\ b\"")]
-    #[case::double_at_its_end("\tA75 ", "k: \"\\tA75 \"")]
-    #[case::double_of_the_width_again("\tA75 A78 b", "k: \"\\tA75\n  A78 b\"")]
-    #[case::double_beyond_again("\tA75 A79 b", "k: \"\\tA75\n  A79\n  b\"")]
-    #[case::two_blanks_of_the_width("\tA75  A76 b", "k: \"\\tA75\n  \\ A76 b\"")]
-    #[case::two_blanks_beyond("\tA75  A77 b", "k: \"\\tA75\n  \\ A77\n  b\"")]
-    #[case::double_at_its_begin(" \tA80", "k: \" \\tA80\"")]
-    #[case::lines_are_not_folded("a\nA78 b c", "k: |-\n  a\n  A78 b c")]
-    fn long_texts_are_folded_as_helm_folds_them(#[case] text: &str, #[case] expected: &str) {
-        assert_eq!(to_yaml(&json!({"k": spelt(text)})), spelt(expected));
-    }
-
-    #[rstest]
-    #[case("A78 b", "A78 b: 1")]
-    #[case("'A75 b", "'''A75 b': 1")]
-    #[case("\tA75 b", "\"\\tA75 b\": 1")]
-    fn keys_are_not_folded(#[case] key: &str, #[case] expected: &str) {
-        assert_eq!(to_yaml(&json!({spelt(key): 1})), spelt(expected));
-    }
-
-    #[test]
-    fn long_lines_are_folded_at_blanks() {
-        let words =
-            "aaaa bbbbbbbbbbbbbbbb cccccccccccccccccccc ddddddddddddddddddddd eeeeeeeeeeeeeeeeee ffffffffff";
-        let expected = "long: aaaa bbbbbbbbbbbbbbbb cccccccccccccccccccc ddddddddddddddddddddd eeeeeeeeeeeeeeeeee\n  ffffffffff";
-        assert_eq!(to_yaml(&json!({"long": words})), expected);
     }
 }

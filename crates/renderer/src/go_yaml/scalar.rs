@@ -67,7 +67,7 @@ impl Shape {
                 '#' => preceded_by_blank,
                 _ => false,
             };
-            special |= !is_printable(c) && !is_break(c);
+            special |= !is_printable(c);
             if c == ' ' {
                 break_space |= previous_break;
                 (previous_space, previous_break) = (true, false);
@@ -95,7 +95,7 @@ fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t')
 }
 
-fn is_break(c: char) -> bool {
+pub(super) fn is_break(c: char) -> bool {
     matches!(c, '\r' | '\n' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
@@ -149,24 +149,66 @@ fn is_decimal(text: &str) -> bool {
         let unsigned = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
         !unsigned.is_empty() && digits(unsigned)
     });
-    mantissa_fits && exponent_fits
+    // one that is too great is a text
+    mantissa_fits && exponent_fits && text.parse().is_ok_and(f64::is_finite)
 }
 
-/// Dates, with or without a time, as go-yaml knows them.
+/// Dates, with or without a time, as go-yaml knows them: those that Go's `time.Parse` takes for
+/// `2006-1-2`, `2006-1-2 15:4:5.999999999` and `2006-1-2T15:4:5.999999999Z07:00`.
 fn is_timestamp(text: &str) -> bool {
-    let mut parts = text.splitn(3, '-');
-    let numeric = |part: Option<&str>, widths: std::ops::RangeInclusive<usize>| {
-        part.is_some_and(|part| widths.contains(&part.len()) && part.chars().all(|c| c.is_ascii_digit()))
-    };
-    if !numeric(parts.next(), 4..=4) || !numeric(parts.next(), 1..=2) {
+    let Some(rest) = after_date(text) else {
         return false;
+    };
+    match rest.chars().next() {
+        None => true,
+        Some(' ') => after_time(rest.trim_start_matches(' ')) == Some(""),
+        Some('T' | 't') => after_time(&rest[1..]).is_some_and(is_zone),
+        Some(_) => false,
     }
-    let rest = parts.next().unwrap_or_default();
-    let day = rest.split(['T', 't', ' ']).next();
-    if day == Some(rest) {
-        return numeric(day, 1..=2);
-    }
-    numeric(day, 1..=2) && rest.contains(':')
+}
+
+fn after_date(text: &str) -> Option<&str> {
+    let (year, rest) = leading_number(text, 4..=4)?;
+    let (month, rest) = leading_number(rest.strip_prefix('-')?, 1..=2)?;
+    let (day, rest) = leading_number(rest.strip_prefix('-')?, 1..=2)?;
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + u32::from(is_leap),
+        _ => 0,
+    };
+    (1..=days).contains(&day).then_some(rest)
+}
+
+fn after_time(text: &str) -> Option<&str> {
+    let (hour, rest) = leading_number(text, 1..=2)?;
+    let (minute, rest) = leading_number(rest.strip_prefix(':')?, 1..=2)?;
+    let (second, rest) = leading_number(rest.strip_prefix(':')?, 1..=2)?;
+    let fraction = rest.strip_prefix(['.', ',']);
+    let rest = match fraction.and_then(|fraction| leading_number(fraction, 1..=usize::MAX)) {
+        Some((_, rest)) => rest,
+        None => rest,
+    };
+    (hour < 24 && minute < 60 && second < 60).then_some(rest)
+}
+
+fn is_zone(text: &str) -> bool {
+    let hours_and_minutes = || {
+        let (hours, rest) = leading_number(text.strip_prefix(['+', '-'])?, 2..=2)?;
+        let (minutes, rest) = leading_number(rest.strip_prefix(':')?, 2..=2)?;
+        Some(hours <= 24 && minutes <= 60 && rest.is_empty())
+    };
+    text == "Z" || hours_and_minutes() == Some(true)
+}
+
+/// The number that a text begins with, of so many digits, and what follows it. One that is too long to
+/// be counted is as good as any other.
+fn leading_number(text: &str, digits: std::ops::RangeInclusive<usize>) -> Option<(u32, &str)> {
+    let there = text.bytes().take_while(u8::is_ascii_digit).count();
+    let taken = there.min(*digits.end());
+    let (number, rest) = text.split_at(taken);
+    (taken >= *digits.start()).then(|| (number.parse().unwrap_or(u32::MAX), rest))
 }
 
 /// Numbers like `1:30`, which old YAML reads to the base of 60.
