@@ -221,7 +221,7 @@ impl Lexer<'_> {
                     self.at += 1;
                     return Ok(Token::Literal(text));
                 }
-                Some('\\') => text.push(self.escape()?),
+                Some('\\') => text.push(self.escape('"')?),
                 Some(c) => {
                     self.at += c.len_utf8();
                     text.push(c);
@@ -234,7 +234,7 @@ impl Lexer<'_> {
         let start = self.at;
         self.at += 1;
         let c = match self.peek() {
-            Some('\\') => self.escape()?,
+            Some('\\') => self.escape('\'')?,
             Some(c) if c != '\'' && c != '\n' => {
                 self.at += c.len_utf8();
                 c
@@ -251,13 +251,14 @@ impl Lexer<'_> {
         Ok(Token::Int(i64::from(u32::from(c))))
     }
 
-    fn escape(&mut self) -> Result<char, Fault> {
+    /// Reads an escape in what stands between two of `quote`.
+    fn escape(&mut self, quote: char) -> Result<char, Fault> {
         let start = self.at;
         self.at += 1;
         let fault = || Fault::new(start, "an unknown escape");
         let c = self.peek().ok_or_else(fault)?;
         self.at += c.len_utf8();
-        let digits = match c {
+        let (radix, digits) = match c {
             'a' => return Ok('\u{7}'),
             'b' => return Ok('\u{8}'),
             'f' => return Ok('\u{c}'),
@@ -265,16 +266,28 @@ impl Lexer<'_> {
             'r' => return Ok('\r'),
             't' => return Ok('\t'),
             'v' => return Ok('\u{b}'),
-            '\\' | '"' | '\'' => return Ok(c),
-            'x' => 2,
-            'u' => 4,
-            'U' => 8,
+            '\\' => return Ok(c),
+            c if c == quote => return Ok(c),
+            'x' => (16, 2),
+            'u' => (16, 4),
+            'U' => (16, 8),
+            '0'..='7' => {
+                self.at -= 1;
+                (8, 3)
+            }
             _ => return Err(fault()),
         };
         let code = self.source.get(self.at..self.at + digits).ok_or_else(fault)?;
+        if !code.chars().all(|c| c.is_digit(radix)) {
+            return Err(fault());
+        }
         self.at += digits;
-        let code = u32::from_str_radix(code, 16).map_err(|_| fault())?;
-        char::from_u32(code).ok_or_else(fault)
+        let code = u32::from_str_radix(code, radix).map_err(|_| fault())?;
+        // in a text they stand for a byte, which alone is no text beyond ASCII
+        let is_byte = quote == '"' && matches!(c, 'x' | '0'..='7');
+        char::from_u32(code)
+            .filter(|c| !is_byte || c.is_ascii())
+            .ok_or_else(fault)
     }
 
     fn number(&mut self) -> Result<Token, Fault> {
@@ -293,37 +306,37 @@ impl Lexer<'_> {
     }
 }
 
+/// A number as Go reads its literals: `_` between digits, a base by its prefix, octal after a zero. One
+/// that fits no type of Go's is none.
 fn parse_number(text: &str) -> Option<Token> {
-    let plain = text.replace('_', "");
-    let (negative, digits) = match plain.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, plain.strip_prefix('+').unwrap_or(&plain)),
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
     };
-    let lower = digits.to_ascii_lowercase();
-    let prefixed = [("0x", 16), ("0o", 8), ("0b", 2)]
-        .into_iter()
-        .find_map(|(prefix, radix)| {
-            lower
-                .strip_prefix(prefix)
-                .map(|digits| i64::from_str_radix(digits, radix).ok())
-        });
-    let whole = match prefixed {
-        Some(number) => Some(number?),
-        None if lower.len() > 1 && lower.starts_with('0') && lower.chars().all(|c| c.is_ascii_digit()) => {
-            Some(i64::from_str_radix(&lower, 8).ok()?)
-        }
-        None => lower.parse().ok(),
-    };
-    if let Some(whole) = whole {
-        return Some(Token::Int(if negative { -whole } else { whole }));
+    if digits.ends_with('_') || digits.contains("__") {
+        return None;
     }
-    if !lower.contains(|c: char| c.is_ascii_digit())
-        || lower.contains(|c: char| !(c.is_ascii_digit() || ".e+-".contains(c)))
+    let lower = digits.replace('_', "").to_ascii_lowercase();
+    let is_decimal = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let (digits, radix) = match lower.get(..2) {
+        Some("0x") => (&lower[2..], 16),
+        Some("0o") => (&lower[2..], 8),
+        Some("0b") => (&lower[2..], 2),
+        Some(_) if lower.starts_with('0') && is_decimal(&lower) => (&lower[1..], 8),
+        _ => (&lower[..], 10),
+    };
+    if radix != 10 || is_decimal(digits) {
+        let is_unsigned = digits.starts_with(|c: char| c.is_ascii_alphanumeric());
+        let whole = i64::from_str_radix(&format!("{sign}{digits}"), radix).ok();
+        return whole.filter(|_| is_unsigned).map(Token::Int);
+    }
+    if !digits.contains(|c: char| c.is_ascii_digit())
+        || digits.contains(|c: char| !(c.is_ascii_digit() || ".e+-".contains(c)))
     {
         return None;
     }
-    let float: f64 = lower.parse().ok()?;
-    Some(Token::Float(if negative { -float } else { float }))
+    let float: f64 = format!("{sign}{digits}").parse().ok()?;
+    float.is_finite().then_some(Token::Float(float))
 }
 
 fn is_space(c: char) -> bool {

@@ -105,6 +105,9 @@ impl Parser {
                 Action::Node(Node::Continue)
             }
             "template" => Action::Node(self.template(at)?),
+            "define" if self.depth > 1 => {
+                return Err(Fault::new(at, "`define` within another block"));
+            }
             "define" => {
                 self.define(at)?;
                 Action::Nothing

@@ -1,9 +1,13 @@
-//! Go's `printf`.
+//! Go's `printf`, but for what no chart needs: addresses, numbered arguments, Go's own syntax of lists
+//! and maps, numbers to the base of two with an exponent. These are refused.
 
 use super::datum::{Datum, format_float};
 
 /// Widest field and highest precision.
 const MAX_WIDTH: usize = 1000;
+
+/// Those that are applied to each item of a list or a map.
+const VERBS: &str = "vsqtbcdoOxXUeEfFgG";
 
 /// The flags, width and precision of a verb.
 #[derive(Default)]
@@ -45,8 +49,9 @@ pub(super) fn printf(format: &str, items: &[Datum]) -> Result<String, String> {
             None => output.push_str("%!(NOVERB)"),
             Some('%') => output.push('%'),
             Some(verb) => match items.next() {
+                _ if verb == '[' => return Err("a numbered argument in a format is not evaluated".to_owned()),
                 None => output.push_str(&format!("%!{verb}(MISSING)")),
-                Some(item) => output.push_str(&spec.format(verb, item)),
+                Some(item) => output.push_str(&spec.format(verb, item)?),
             },
         }
     }
@@ -89,108 +94,196 @@ fn number<'a>(
 }
 
 impl Spec {
-    fn format(&self, verb: char, item: &Datum) -> String {
-        let text = match (verb, item) {
-            ('v', Datum::Text(text)) if self.sharp => quote(text),
-            ('v', item) => item.print(),
-            ('T', item) => item.type_name().to_owned(),
-            ('s', Datum::Text(text)) => self.cut(text),
-            ('s', Datum::List(items)) => {
-                let items: Vec<String> = items.iter().map(|item| self.format('s', item)).collect();
-                format!("[{}]", items.join(" "))
+    /// # Errors
+    /// When Go prints what is not evaluated here.
+    fn format(&self, verb: char, item: &Datum) -> Result<String, String> {
+        Ok(match (verb, item) {
+            ('p', Datum::List(_) | Datum::Map(_)) => {
+                return Err("`%p` in a format prints an address, which is not evaluated".to_owned());
             }
-            ('q', Datum::Text(text)) => quote(&self.cut(text)),
-            ('q', Datum::List(items)) => {
-                let items: Vec<String> = items.iter().map(|item| self.format('q', item)).collect();
-                format!("[{}]", items.join(" "))
+            ('T', item) => self.pad(item.type_name()),
+            ('v', nil) if nil.is_nil() => self.pad("<nil>"),
+            ('v', Datum::List(_) | Datum::Map(_)) if self.sharp => {
+                return Err("`%#v` of a list or a map is not evaluated".to_owned());
             }
-            ('x', Datum::Text(text)) => text.bytes().map(|byte| format!("{byte:02x}")).collect(),
-            ('X', Datum::Text(text)) => text.bytes().map(|byte| format!("{byte:02X}")).collect(),
-            ('t', Datum::Bool(value)) => value.to_string(),
-            ('d', Datum::Int(number)) => self.signed(*number < 0, &number.unsigned_abs().to_string()),
-            ('x', Datum::Int(number)) => self.signed(
-                *number < 0,
-                &self.prefixed("0x", format!("{:x}", number.unsigned_abs())),
-            ),
-            ('X', Datum::Int(number)) => self.signed(
-                *number < 0,
-                &self.prefixed("0X", format!("{:X}", number.unsigned_abs())),
-            ),
-            ('o', Datum::Int(number)) => self.signed(
-                *number < 0,
-                &self.prefixed("0", format!("{:o}", number.unsigned_abs())),
-            ),
-            ('b', Datum::Int(number)) => self.signed(
-                *number < 0,
-                &self.prefixed("0b", format!("{:b}", number.unsigned_abs())),
-            ),
-            ('c', Datum::Int(number)) => u32::try_from(*number)
-                .ok()
-                .and_then(char::from_u32)
-                .unwrap_or('\u{fffd}')
-                .to_string(),
-            ('U', Datum::Int(number)) => format!("U+{number:04X}"),
-            ('f' | 'F', Datum::Float(number)) => self.signed(
-                number.is_sign_negative(),
-                &format!("{:.*}", self.precision.unwrap_or(6), number.abs()),
-            ),
-            ('e', Datum::Float(number)) => self.signed(
-                number.is_sign_negative(),
-                &exponential(number.abs(), self.precision.unwrap_or(6)),
-            ),
-            ('g', Datum::Float(number)) => {
-                self.signed(number.is_sign_negative(), &format_float(number.abs()))
+            (verb, Datum::List(items)) if VERBS.contains(verb) => {
+                let items: Result<Vec<_>, _> = items.iter().map(|item| self.format(verb, item)).collect();
+                format!("[{}]", items?.join(" "))
             }
+            (verb, Datum::Map(entries)) if VERBS.contains(verb) => {
+                let entry = |(key, value): (&String, &Datum)| {
+                    let key = self.format(verb, &Datum::text(key.as_str()))?;
+                    Ok(format!("{key}:{}", self.format(verb, value)?))
+                };
+                let entries: Result<Vec<_>, String> = entries.iter().map(entry).collect();
+                format!("map[{}]", entries?.join(" "))
+            }
+            ('v' | 's' | 'q' | 'x' | 'X', Datum::Text(text)) => self.text(verb, text),
+            ('v' | 't', Datum::Bool(value)) => self.pad(&value.to_string()),
+            ('v' | 'd' | 'b' | 'o' | 'O' | 'x' | 'X', Datum::Int(number)) => self.whole(verb, *number),
+            ('c' | 'q' | 'U', Datum::Int(number)) => self.character(verb, *number),
+            ('b' | 'x' | 'X', Datum::Float(_)) => {
+                return Err(format!("`%{verb}` of a number with a fraction is not evaluated"));
+            }
+            ('g' | 'G', Datum::Float(_)) if self.sharp => {
+                return Err(format!("`%#{verb}` is not evaluated"));
+            }
+            ('e' | 'E' | 'f' | 'F', Datum::Float(_)) if self.sharp && self.precision == Some(0) => {
+                return Err(format!("`%#.0{verb}` is not evaluated"));
+            }
+            ('v' | 'e' | 'E' | 'f' | 'F' | 'g' | 'G', Datum::Float(number)) => self.float(verb, *number),
             (verb, nil) if nil.is_nil() => format!("%!{verb}(<nil>)"),
             (verb, item) => format!("%!{verb}({}={})", item.type_name(), item.print()),
-        };
-        self.pad(&text, matches!(item, Datum::Int(_) | Datum::Float(_)))
+        })
     }
 
-    fn cut(&self, text: &str) -> String {
-        match self.precision {
-            Some(most) => text.chars().take(most).collect(),
-            None => text.to_owned(),
+    fn text(&self, verb: char, text: &str) -> String {
+        let cut: String = text.chars().take(self.precision.unwrap_or(usize::MAX)).collect();
+        match verb {
+            'x' | 'X' => self.pad(&self.hex(verb, text)),
+            'v' if self.sharp => self.pad(&quote(&cut)),
+            'q' if self.sharp && !cut.contains(|c: char| c == '`' || c.is_control() && c != '\t') => {
+                self.pad(&format!("`{cut}`"))
+            }
+            'q' if self.plus => self.pad(&in_ascii(&quote(&cut))),
+            'q' => self.pad(&quote(&cut)),
+            _ => self.pad(&cut),
         }
     }
 
-    fn prefixed(&self, prefix: &str, digits: String) -> String {
-        if self.sharp {
-            format!("{prefix}{digits}")
+    fn hex(&self, verb: char, text: &str) -> String {
+        let upper = verb == 'X';
+        let digits = text.bytes().take(self.precision.unwrap_or(usize::MAX));
+        let digits = digits.map(|byte| match upper {
+            true => format!("{byte:02X}"),
+            false => format!("{byte:02x}"),
+        });
+        let prefix = match (self.sharp, upper) {
+            (false, _) => "",
+            (true, true) => "0X",
+            (true, false) => "0x",
+        };
+        let digits: Vec<String> = digits.collect();
+        match (digits.is_empty(), self.space) {
+            (true, _) => String::new(),
+            (false, true) => format!("{prefix}{}", digits.join(&format!(" {prefix}"))),
+            (false, false) => format!("{prefix}{}", digits.concat()),
+        }
+    }
+
+    fn whole(&self, verb: char, number: i64) -> String {
+        let value = number.unsigned_abs();
+        let digits = match verb {
+            'b' => format!("{value:b}"),
+            'o' | 'O' => format!("{value:o}"),
+            'x' => format!("{value:x}"),
+            'X' => format!("{value:X}"),
+            _ => value.to_string(),
+        };
+        let sign = self.sign(verb, number < 0);
+        let least = match self.precision {
+            Some(0) if number == 0 => return self.blank(),
+            Some(least) => least,
+            None if self.zero && !self.minus => self.width.saturating_sub(sign.len()),
+            None => 0,
+        };
+        let digits = format!("{digits:0>least$}");
+        let prefix = match verb {
+            'O' => "0o",
+            'b' if self.sharp => "0b",
+            'o' if self.sharp && !digits.starts_with('0') => "0",
+            'x' if self.sharp => "0x",
+            'X' if self.sharp => "0X",
+            _ => "",
+        };
+        Self { zero: false, ..*self }.pad(&format!("{sign}{prefix}{digits}"))
+    }
+
+    fn character(&self, verb: char, number: i64) -> String {
+        let code = u32::try_from(number).ok().and_then(char::from_u32);
+        let c = code.unwrap_or('\u{fffd}');
+        match verb {
+            'c' => self.pad(&c.to_string()),
+            'q' => {
+                let quoted = quote_character(c);
+                self.pad(&if self.plus { in_ascii(&quoted) } else { quoted })
+            }
+            _ => {
+                let least = self.precision.unwrap_or_default().max(4);
+                let shown = match code {
+                    Some(c) if self.sharp && !c.is_control() => format!(" '{c}'"),
+                    _ => String::new(),
+                };
+                Self { zero: false, ..*self }.pad(&format!("U+{number:0>least$X}{shown}"))
+            }
+        }
+    }
+
+    fn float(&self, verb: char, number: f64) -> String {
+        let size = number.abs();
+        let digits = match (verb.to_ascii_lowercase(), self.precision) {
+            ('f', precision) => format!("{size:.*}", precision.unwrap_or(6)),
+            ('e', precision) => exponential(size, precision.unwrap_or(6)),
+            (_, Some(precision)) => general(size, precision.max(1)),
+            (_, None) => format_float(size),
+        };
+        let digits = if verb.is_uppercase() {
+            digits.to_uppercase()
         } else {
             digits
+        };
+        let sign = self.sign(verb, number.is_sign_negative());
+        if self.zero && !self.minus {
+            let least = self.width.saturating_sub(sign.len());
+            return format!("{sign}{digits:0>least$}");
         }
+        self.pad(&format!("{sign}{digits}"))
     }
 
-    fn signed(&self, negative: bool, digits: &str) -> String {
-        let sign = match negative {
+    fn sign(&self, verb: char, negative: bool) -> &'static str {
+        match negative {
             true => "-",
-            false if self.plus => "+",
+            // `%+v` means more detail, not a sign
+            false if self.plus && verb != 'v' => "+",
             false if self.space => " ",
             false => "",
-        };
-        format!("{sign}{digits}")
+        }
     }
 
-    fn pad(&self, text: &str, numeric: bool) -> String {
-        let length = text.chars().count();
-        if length >= self.width {
-            return text.to_owned();
-        }
-        let missing = self.width - length;
+    fn blank(&self) -> String {
+        " ".repeat(self.width)
+    }
+
+    fn pad(&self, text: &str) -> String {
+        let missing = self.width.saturating_sub(text.chars().count());
         if self.minus {
             return format!("{text}{}", " ".repeat(missing));
-        }
-        if self.zero && numeric {
-            let (sign, digits) = match text.strip_prefix(['-', '+']) {
-                Some(digits) => (&text[..1], digits),
-                None => ("", text),
-            };
-            return format!("{sign}{}{digits}", "0".repeat(missing));
         }
         let fill = if self.zero { "0" } else { " " };
         format!("{}{text}", fill.repeat(missing))
     }
+}
+
+/// With so many digits, in the shorter of Go's two ways to write them.
+fn general(number: f64, precision: usize) -> String {
+    let rounded = format!("{number:.*e}", precision - 1);
+    let (mantissa, exponent) = rounded.split_once('e').unwrap_or((&rounded, "0"));
+    let exponent: i64 = exponent.parse().unwrap_or_default();
+    let digits = mantissa.replace('.', "").trim_end_matches('0').len().max(1);
+    let (count, limit) = (
+        i64::try_from(digits).unwrap_or(i64::MAX),
+        i64::try_from(precision).unwrap_or(i64::MAX),
+    );
+    let limit = if limit > count && count > exponent {
+        count
+    } else {
+        limit
+    };
+    if exponent < -4 || exponent >= limit {
+        return exponential(number, digits - 1);
+    }
+    let decimals = usize::try_from(count - 1 - exponent).unwrap_or_default();
+    format!("{number:.decimals$}")
 }
 
 fn exponential(number: f64, precision: usize) -> String {
@@ -204,26 +297,45 @@ fn exponential(number: f64, precision: usize) -> String {
 /// A text in double quotes, as Go's `%q` writes it.
 pub(super) fn quote(text: &str) -> String {
     let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '\u{7}' => quoted.push_str("\\a"),
-            '\u{8}' => quoted.push_str("\\b"),
-            '\u{c}' => quoted.push_str("\\f"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            '\u{b}' => quoted.push_str("\\v"),
-            c if c.is_ascii_control() => quoted.push_str(&format!("\\x{:02x}", u32::from(c))),
-            c if c.is_control()
-                || matches!(c, '\u{a0}' | '\u{ad}' | '\u{2028}' | '\u{2029}' | '\u{feff}') =>
-            {
-                quoted.push_str(&format!("\\u{:04x}", u32::from(c)));
-            }
-            c => quoted.push(c),
-        }
-    }
+    text.chars().for_each(|c| escape(c, '"', &mut quoted));
     quoted.push('"');
     quoted
+}
+
+fn quote_character(c: char) -> String {
+    let mut quoted = String::from("'");
+    escape(c, '\'', &mut quoted);
+    quoted.push('\'');
+    quoted
+}
+
+fn escape(c: char, quote: char, into: &mut String) {
+    let short = match c {
+        '\u{7}' => 'a',
+        '\u{8}' => 'b',
+        '\u{c}' => 'f',
+        '\n' => 'n',
+        '\r' => 'r',
+        '\t' => 't',
+        '\u{b}' => 'v',
+        '\\' => '\\',
+        c if c == quote => c,
+        c if c.is_ascii_control() => return into.push_str(&format!("\\x{:02x}", u32::from(c))),
+        c if c.is_control() || matches!(c, '\u{a0}' | '\u{ad}' | '\u{2028}' | '\u{2029}' | '\u{feff}') => {
+            return into.push_str(&format!("\\u{:04x}", u32::from(c)));
+        }
+        c => return into.push(c),
+    };
+    into.push('\\');
+    into.push(short);
+}
+
+/// What is beyond ASCII as escapes.
+fn in_ascii(text: &str) -> String {
+    let escaped = text.chars().map(|c| match u32::from(c) {
+        0..=0x7f => c.to_string(),
+        code @ 0x80..=0xffff => format!("\\u{code:04x}"),
+        code => format!("\\U{code:08x}"),
+    });
+    escaped.collect()
 }

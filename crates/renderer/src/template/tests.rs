@@ -246,3 +246,33 @@ proptest! {
         let _ = evaluated(&pieces.join(" "));
     }
 }
+
+/// Expressions, and what helm 3.18.6 makes of them: nothing where it refuses them.
+#[test]
+fn expressions_are_evaluated_as_helm_evaluates_them() {
+    let rows: Vec<(String, Option<String>)> = serde_json::from_str(include_str!("expressions.json")).unwrap();
+    let wrong: Vec<String> = rows
+        .iter()
+        .map(|(source, expected)| (source, evaluated(source), expected))
+        .filter(|(_, found, expected)| found.as_ref().ok() != expected.as_ref())
+        .map(|(source, found, expected)| format!("{source}: {found:?} instead of {expected:?}"))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What helm evaluates and this crate does not is refused, never evaluated to something else.
+#[rstest]
+#[case("{{ printf \"%x\" 1.5 }}")]
+#[case("{{ printf \"%b\" 1.5 }}")]
+#[case("{{ printf \"%p\" .Values.list }}")]
+#[case("{{ printf \"%#v\" (list 1) }}")]
+#[case("{{ printf \"%#g\" 1.0 }}")]
+#[case("{{ printf \"%#.0f\" 1.0 }}")]
+#[case("{{ printf \"%[2]d %[1]d\" 1 2 }}")]
+#[case("{{ 1i }}")]
+#[case("{{ 0x1p4 }}")]
+#[case("{{ \"\\xff\" }}")]
+#[case("{{ html \"<a>\" }}")]
+fn what_is_not_evaluated_is_refused(#[case] source: &str) {
+    evaluated(source).expect_err("a refusal");
+}
