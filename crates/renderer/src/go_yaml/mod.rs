@@ -27,7 +27,7 @@ pub(crate) fn to_yaml(value: &Value) -> String {
         Value::Object(map) if !map.is_empty() => writer.map(map, 0, true),
         Value::Array(list) if !list.is_empty() => writer.sequence(list, 0, true),
         scalar => {
-            writer.scalar(scalar, 0, false);
+            writer.scalar(scalar, 2, false);
             writer.text.push('\n');
         }
     }

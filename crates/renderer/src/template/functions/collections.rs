@@ -2,65 +2,65 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use super::{Args, Datum, Function, to_text};
+use super::{Args, Datum, Entry, MANY, texts, to_text};
 use crate::template::evaluate::field;
 
-pub(super) const FUNCTIONS: &[(&str, Function)] = &[
-    ("append", |args| {
+pub(super) const FUNCTIONS: &[Entry] = &[
+    ("append", 2..=2, |args| {
         let mut items = args.list(0)?.to_vec();
         items.push(args.get(1)?.clone());
         Ok(Datum::list(items))
     }),
-    ("compact", |args| keep(args.list(0)?, Datum::is_true)),
-    ("concat", |args| {
+    ("compact", 1..=1, |args| keep(args.list(0)?, Datum::is_true)),
+    ("concat", 0..=MANY, |args| {
         let mut items = Vec::new();
         for index in 0..args.items.len() {
             items.extend(args.list(index)?.iter().cloned());
         }
         Ok(Datum::list(items))
     }),
-    ("dict", dict),
-    ("dig", dig),
-    ("first", |args| {
+    ("dict", 0..=MANY, dict),
+    ("dig", 3..=MANY, dig),
+    ("first", 1..=1, |args| {
         Ok(args.list(0)?.first().cloned().unwrap_or(Datum::Nil))
     }),
-    ("get", |args| {
+    ("get", 2..=2, |args| {
         Ok(args
             .map(0)?
             .get(args.text(1)?)
             .cloned()
             .unwrap_or_else(|| Datum::text("")))
     }),
-    ("has", |args| {
+    ("has", 2..=2, |args| {
         Ok(Datum::Bool(
             args.list(1)?.iter().any(|item| same(item, &args.items[0])),
         ))
     }),
-    ("hasKey", |args| {
+    ("hasKey", 2..=2, |args| {
         Ok(Datum::Bool(args.map(0)?.contains_key(args.text(1)?)))
     }),
-    ("index", index),
-    ("initial", |args| {
+    ("index", 1..=MANY, index),
+    ("initial", 1..=1, |args| {
         let items = args.list(0)?;
         Ok(Datum::list(items[..items.len().saturating_sub(1)].to_vec()))
     }),
-    ("keys", |args| {
+    ("keys", 0..=MANY, |args| {
         let mut keys = Vec::new();
         for index in 0..args.items.len() {
             keys.extend(args.map(index)?.keys().map(|key| Datum::text(key.as_str())));
         }
         Ok(Datum::list(keys))
     }),
-    ("last", |args| {
+    ("last", 1..=1, |args| {
         Ok(args.list(0)?.last().cloned().unwrap_or(Datum::Nil))
     }),
-    ("len", len),
-    ("list", |args| Ok(Datum::list(args.items.to_vec()))),
-    ("merge", |args| merged(args, false)),
-    ("mergeOverwrite", |args| merged(args, true)),
-    ("omit", |args| pick(args, false)),
-    ("pick", |args| pick(args, true)),
-    ("pluck", |args| {
+    ("len", 1..=1, len),
+    ("list", 0..=MANY, |args| Ok(Datum::list(args.items.to_vec()))),
+    ("merge", 1..=MANY, |args| merged(args, false)),
+    ("mergeOverwrite", 1..=MANY, |args| merged(args, true)),
+    ("omit", 1..=MANY, |args| pick(args, false)),
+    ("pick", 1..=MANY, |args| pick(args, true)),
+    ("pluck", 1..=MANY, |args| {
         let key = args.text(0)?;
         let mut items = Vec::new();
         for index in 1..args.items.len() {
@@ -68,32 +68,31 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
         }
         Ok(Datum::list(items))
     }),
-    ("prepend", |args| {
+    ("prepend", 2..=2, |args| {
         let mut items = vec![args.get(1)?.clone()];
         items.extend(args.list(0)?.iter().cloned());
         Ok(Datum::list(items))
     }),
-    ("rest", |args| {
+    ("rest", 1..=1, |args| {
         Ok(Datum::list(args.list(0)?.iter().skip(1).cloned().collect()))
     }),
-    ("reverse", |args| {
+    ("reverse", 1..=1, |args| {
         Ok(Datum::list(args.list(0)?.iter().rev().cloned().collect()))
     }),
-    ("slice", slice),
-    ("sortAlpha", |args| {
-        let mut items: Vec<String> = args.list(0)?.iter().map(to_text).collect();
+    ("slice", 1..=3, slice),
+    ("sortAlpha", 1..=1, |args| {
+        let mut items = match args.get(0)? {
+            Datum::List(_) => texts(&args.items[0]),
+            other => vec![to_text(other)],
+        };
         items.sort();
         Ok(Datum::list(items.into_iter().map(Datum::text).collect()))
     }),
-    ("toStrings", |args| {
-        Ok(Datum::list(
-            args.list(0)?
-                .iter()
-                .map(|item| Datum::text(to_text(item)))
-                .collect(),
-        ))
+    ("toStrings", 1..=1, |args| {
+        let items = texts(args.get(0)?).into_iter();
+        Ok(Datum::list(items.map(Datum::text).collect()))
     }),
-    ("uniq", |args| {
+    ("uniq", 1..=1, |args| {
         let mut items: Vec<Datum> = Vec::new();
         for item in args.list(0)?.iter() {
             if !items.iter().any(|known| same(known, item)) {
@@ -102,20 +101,20 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
         }
         Ok(Datum::list(items))
     }),
-    ("until", |args| {
+    ("until", 1..=1, |args| {
         Ok(count(0, args.int(0)?, if args.int(0)? < 0 { -1 } else { 1 }))
     }),
-    ("untilStep", |args| {
+    ("untilStep", 3..=3, |args| {
         Ok(count(args.int(0)?, args.int(1)?, args.int(2)?))
     }),
-    ("values", |args| {
+    ("values", 1..=1, |args| {
         let mut values = Vec::new();
         for index in 0..args.items.len() {
             values.extend(args.map(index)?.values().cloned());
         }
         Ok(Datum::list(values))
     }),
-    ("without", |args| {
+    ("without", 1..=MANY, |args| {
         let unwanted = &args.items[1..];
         keep(args.list(0)?, |item| {
             !unwanted.iter().any(|other| same(item, other))
@@ -145,7 +144,6 @@ fn dict(args: &Args<'_>) -> Result<Datum, String> {
 
 /// The value under some keys of a map, or the default that stands before the map.
 fn dig(args: &Args<'_>) -> Result<Datum, String> {
-    args.at_least(3)?;
     let (path, ends) = args.items.split_at(args.items.len() - 2);
     let mut value = ends[1].clone();
     for index in 0..path.len() {
@@ -227,14 +225,11 @@ fn merge_into(below: &mut BTreeMap<String, Datum>, above: &BTreeMap<String, Datu
     for (key, value) in above {
         match (below.get_mut(key), value) {
             (Some(Datum::Map(old)), Datum::Map(new)) => merge_into(Rc::make_mut(old), new, overwrites),
-            (Some(old), value) => {
-                if (overwrites && value.is_true()) || !old.is_true() {
-                    *old = value.clone();
-                }
-            }
-            (None, value) => {
+            (Some(old), value) if overwrites || !(old.is_true() || value.is_nil()) => *old = value.clone(),
+            (None, value) if overwrites || !value.is_nil() => {
                 below.insert(key.clone(), value.clone());
             }
+            _ => {}
         }
     }
 }

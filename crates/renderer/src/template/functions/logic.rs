@@ -2,16 +2,16 @@
 
 use std::cmp::Ordering;
 
-use super::{Args, Datum, Function};
+use super::{Args, Datum, Entry, MANY};
 
-pub(super) const FUNCTIONS: &[(&str, Function)] = &[
-    ("all", |args| {
+pub(super) const FUNCTIONS: &[Entry] = &[
+    ("all", 0..=MANY, |args| {
         Ok(Datum::Bool(args.items.iter().all(Datum::is_true)))
     }),
-    ("any", |args| {
+    ("any", 0..=MANY, |args| {
         Ok(Datum::Bool(args.items.iter().any(Datum::is_true)))
     }),
-    ("coalesce", |args| {
+    ("coalesce", 0..=MANY, |args| {
         Ok(args
             .items
             .iter()
@@ -19,37 +19,32 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
             .cloned()
             .unwrap_or(Datum::Nil))
     }),
-    ("default", default),
-    ("empty", |args| Ok(Datum::Bool(!args.get(0)?.is_true()))),
-    ("eq", eq),
-    ("fail", |args| Err(args.text(0)?.to_owned())),
-    ("ge", |args| compare(args, Ordering::is_ge)),
-    ("gt", |args| compare(args, Ordering::is_gt)),
-    ("kindIs", |args| {
+    ("default", 1..=2, default),
+    ("empty", 1..=1, |args| Ok(Datum::Bool(!args.get(0)?.is_true()))),
+    ("eq", 2..=MANY, eq),
+    ("fail", 1..=1, |args| Err(args.text(0)?.to_owned())),
+    ("ge", 2..=2, |args| compare(args, Ordering::is_ge)),
+    ("gt", 2..=2, |args| compare(args, Ordering::is_gt)),
+    ("kindIs", 2..=2, |args| {
         Ok(Datum::Bool(args.text(0)? == args.get(1)?.kind()))
     }),
-    ("kindOf", |args| Ok(Datum::text(args.get(0)?.kind()))),
-    ("le", |args| compare(args, Ordering::is_le)),
-    ("lt", |args| compare(args, Ordering::is_lt)),
-    ("ne", |args| {
-        args.exactly(2)?;
+    ("kindOf", 1..=1, |args| Ok(Datum::text(args.get(0)?.kind()))),
+    ("le", 2..=2, |args| compare(args, Ordering::is_le)),
+    ("lt", 2..=2, |args| compare(args, Ordering::is_lt)),
+    ("ne", 2..=2, |args| {
         Ok(Datum::Bool(!equal(&args.items[0], &args.items[1])?))
     }),
-    ("not", |args| {
-        args.exactly(1)?;
-        Ok(Datum::Bool(!args.items[0].is_true()))
-    }),
-    ("required", required),
-    ("ternary", ternary),
-    ("typeIs", |args| {
+    ("not", 1..=1, |args| Ok(Datum::Bool(!args.items[0].is_true()))),
+    ("required", 2..=2, required),
+    ("ternary", 3..=3, ternary),
+    ("typeIs", 2..=2, |args| {
         Ok(Datum::Bool(args.text(0)? == args.get(1)?.type_name()))
     }),
-    ("typeOf", |args| Ok(Datum::text(args.get(0)?.type_name()))),
+    ("typeOf", 1..=1, |args| Ok(Datum::text(args.get(0)?.type_name()))),
 ];
 
 /// The second argument, or the first where the second is empty or not given.
 fn default(args: &Args<'_>) -> Result<Datum, String> {
-    args.at_least(1)?;
     match args.items.get(1) {
         Some(given) if given.is_true() => Ok(given.clone()),
         _ => Ok(args.items[0].clone()),
@@ -57,7 +52,6 @@ fn default(args: &Args<'_>) -> Result<Datum, String> {
 }
 
 fn required(args: &Args<'_>) -> Result<Datum, String> {
-    args.exactly(2)?;
     match &args.items[1] {
         nil if nil.is_nil() => Err(args.text(0)?.to_owned()),
         Datum::Text(text) if text.is_empty() => Err(args.text(0)?.to_owned()),
@@ -66,7 +60,6 @@ fn required(args: &Args<'_>) -> Result<Datum, String> {
 }
 
 fn ternary(args: &Args<'_>) -> Result<Datum, String> {
-    args.exactly(3)?;
     match &args.items[2] {
         Datum::Bool(true) => Ok(args.items[0].clone()),
         Datum::Bool(false) => Ok(args.items[1].clone()),
@@ -75,7 +68,6 @@ fn ternary(args: &Args<'_>) -> Result<Datum, String> {
 }
 
 fn eq(args: &Args<'_>) -> Result<Datum, String> {
-    args.at_least(2)?;
     for other in &args.items[1..] {
         if equal(&args.items[0], other)? {
             return Ok(Datum::Bool(true));
@@ -96,7 +88,6 @@ fn equal(a: &Datum, b: &Datum) -> Result<bool, String> {
 }
 
 fn compare(args: &Args<'_>, wanted: fn(Ordering) -> bool) -> Result<Datum, String> {
-    args.exactly(2)?;
     let (a, b) = (&args.items[0], &args.items[1]);
     let ordering = match (a, b) {
         (Datum::Int(a), Datum::Int(b)) => Some(a.cmp(b)),

@@ -7,7 +7,7 @@ mod logic;
 mod numbers;
 mod texts;
 
-use std::rc::Rc;
+use std::{ops::RangeInclusive, rc::Rc};
 
 use super::{
     datum::Datum,
@@ -23,6 +23,12 @@ pub(super) struct Args<'a> {
 
 /// A function of values alone.
 type Function = fn(&Args<'_>) -> Result<Datum, String>;
+
+/// A function's name, how many arguments it takes, and the function.
+type Entry = (&'static str, RangeInclusive<usize>, Function);
+
+/// As many arguments as there are.
+const MANY: usize = usize::MAX;
 
 /// Functions that take a missing field as empty.
 const TOLERANT: [&str; 15] = [
@@ -43,15 +49,16 @@ pub(super) fn call(evaluator: &mut Evaluator, args: &Args<'_>) -> Result<Datum, 
     }
     match args.name {
         "include" => {
-            args.exactly(2)?;
+            args.expect(&(2..=2))?;
             evaluator.include(args.text(0)?, &args.items[1]).map(Datum::text)
         }
         "tpl" => {
-            args.exactly(2)?;
+            args.expect(&(2..=2))?;
             evaluator.nested(args.text(0)?, &args.items[1]).map(Datum::text)
         }
         name => {
-            let function = find(name).ok_or_else(|| unknown(name))?;
+            let (_, count, function) = find(name).ok_or_else(|| unknown(name))?;
+            args.expect(count)?;
             evaluator.spend(args.price())?;
             let value = function(args)?;
             evaluator.spend(value.size())?;
@@ -60,15 +67,14 @@ pub(super) fn call(evaluator: &mut Evaluator, args: &Args<'_>) -> Result<Datum, 
     }
 }
 
-fn find(name: &str) -> Option<Function> {
+fn find(name: &str) -> Option<&'static Entry> {
     TABLES
         .iter()
         .flat_map(|table| table.iter())
-        .find(|(known, _)| *known == name)
-        .map(|(_, function)| *function)
+        .find(|(known, ..)| *known == name)
 }
 
-const TABLES: [&[(&str, Function)]; 5] = [
+const TABLES: [&[Entry]; 5] = [
     collections::FUNCTIONS,
     encoding::FUNCTIONS,
     logic::FUNCTIONS,
@@ -80,7 +86,7 @@ fn unknown(name: &str) -> String {
     let mut known: Vec<String> = TABLES
         .iter()
         .flat_map(|table| table.iter())
-        .map(|(known, _)| (*known).to_owned())
+        .map(|(known, ..)| (*known).to_owned())
         .collect();
     known.extend(["and", "include", "or", "tpl"].map(str::to_owned));
     known.sort();
@@ -133,26 +139,17 @@ impl Args<'_> {
         read.saturating_add(made)
     }
 
-    fn exactly(&self, count: usize) -> Result<(), String> {
-        if self.items.len() == count {
+    fn expect(&self, count: &RangeInclusive<usize>) -> Result<(), String> {
+        let given = self.items.len();
+        if count.contains(&given) {
             return Ok(());
         }
-        Err(format!(
-            "`{}` takes {count} arguments, not {}",
-            self.name,
-            self.items.len()
-        ))
-    }
-
-    fn at_least(&self, count: usize) -> Result<(), String> {
-        if self.items.len() >= count {
-            return Ok(());
-        }
-        Err(format!(
-            "`{}` takes at least {count} arguments, not {}",
-            self.name,
-            self.items.len()
-        ))
+        let wanted = match (count.start(), count.end()) {
+            (least, &MANY) => format!("at least {least}"),
+            (least, most) if least == most => least.to_string(),
+            (least, most) => format!("{least} to {most}"),
+        };
+        Err(format!("`{}` takes {wanted} arguments, not {given}", self.name))
     }
 
     fn get(&self, index: usize) -> Result<&Datum, String> {
@@ -173,6 +170,18 @@ impl Args<'_> {
             Datum::Int(number) => Ok(*number),
             other => Err(self.wrong(index, other, "an int; `int` makes one")),
         }
+    }
+
+    /// An int that is not negative.
+    fn count(&self, index: usize) -> Result<usize, String> {
+        let number = self.int(index)?;
+        usize::try_from(number).map_err(|_| {
+            format!(
+                "argument {} of `{}` is {number}, allowed is 0 or more",
+                index + 1,
+                self.name
+            )
+        })
     }
 
     fn list(&self, index: usize) -> Result<&Rc<Vec<Datum>>, String> {
@@ -215,5 +224,15 @@ fn to_text(datum: &Datum) -> String {
     match datum {
         Datum::Text(text) => text.to_string(),
         other => other.print(),
+    }
+}
+
+/// The items of a list as texts, as sprig makes them: those that are nil are left out, and what is no list
+/// is one item.
+fn texts(datum: &Datum) -> Vec<String> {
+    match datum {
+        Datum::List(items) => items.iter().filter(|item| !item.is_nil()).map(to_text).collect(),
+        nil if nil.is_nil() => Vec::new(),
+        other => vec![to_text(other)],
     }
 }

@@ -1,32 +1,36 @@
 //! Arithmetic.
 
-use super::{Args, Datum, Function};
+use super::{Args, Datum, Entry, MANY};
 
-pub(super) const FUNCTIONS: &[(&str, Function)] = &[
-    ("add", |args| fold(args, |a, b| Some(a.wrapping_add(b)))),
-    ("add1", |args| {
+pub(super) const FUNCTIONS: &[Entry] = &[
+    ("add", 0..=MANY, |args| fold(args, |a, b| Some(a.wrapping_add(b)))),
+    ("add1", 1..=1, |args| {
         Ok(Datum::Int(to_int(args.get(0)?).wrapping_add(1)))
     }),
-    ("atoi", |args| {
+    ("atoi", 1..=1, |args| {
         Ok(Datum::Int(args.text(0)?.parse().unwrap_or_default()))
     }),
-    ("ceil", |args| Ok(Datum::Float(to_float(args.get(0)?).ceil()))),
-    ("div", |args| fold(args, i64::checked_div)),
-    ("float64", |args| Ok(Datum::Float(to_float(args.get(0)?)))),
-    ("floor", |args| Ok(Datum::Float(to_float(args.get(0)?).floor()))),
-    ("int", |args| Ok(Datum::Int(to_int(args.get(0)?)))),
-    ("int64", |args| Ok(Datum::Int(to_int(args.get(0)?)))),
-    ("max", |args| fold(args, |a, b| Some(a.max(b)))),
-    ("min", |args| fold(args, |a, b| Some(a.min(b)))),
-    ("mod", |args| fold(args, i64::checked_rem)),
-    ("mul", |args| fold(args, |a, b| Some(a.wrapping_mul(b)))),
-    ("round", round),
-    ("sub", |args| fold(args, |a, b| Some(a.wrapping_sub(b)))),
+    ("ceil", 1..=1, |args| {
+        Ok(Datum::Float(to_float(args.get(0)?).ceil()))
+    }),
+    ("div", 2..=2, |args| fold(args, i64::checked_div)),
+    ("float64", 1..=1, |args| Ok(Datum::Float(to_float(args.get(0)?)))),
+    ("floor", 1..=1, |args| {
+        Ok(Datum::Float(to_float(args.get(0)?).floor()))
+    }),
+    ("int", 1..=1, |args| Ok(Datum::Int(to_int(args.get(0)?)))),
+    ("int64", 1..=1, |args| Ok(Datum::Int(to_int(args.get(0)?)))),
+    ("max", 1..=MANY, |args| fold(args, |a, b| Some(a.max(b)))),
+    ("min", 1..=MANY, |args| fold(args, |a, b| Some(a.min(b)))),
+    ("mod", 2..=2, |args| fold(args, i64::checked_rem)),
+    ("mul", 1..=MANY, |args| fold(args, |a, b| Some(a.wrapping_mul(b)))),
+    ("round", 2..=2, round),
+    ("sub", 2..=2, |args| fold(args, |a, b| Some(a.wrapping_sub(b)))),
 ];
 
 fn fold(args: &Args<'_>, step: impl Fn(i64, i64) -> Option<i64>) -> Result<Datum, String> {
-    args.at_least(1)?;
     let mut numbers = args.items.iter().map(to_int);
+    // a sum of nothing
     let first = numbers.next().unwrap_or_default();
     let result = numbers.try_fold(first, step);
     result
@@ -36,7 +40,7 @@ fn fold(args: &Args<'_>, step: impl Fn(i64, i64) -> Option<i64>) -> Result<Datum
 
 /// Rounds half away from zero at a number of decimals.
 fn round(args: &Args<'_>) -> Result<Datum, String> {
-    let places = i32::try_from(to_int(args.get(1)?).clamp(-300, 300)).unwrap_or_default();
+    let places = i32::try_from(args.int(1)?.clamp(-300, 300)).unwrap_or_default();
     let scale = 10_f64.powi(places);
     Ok(Datum::Float((to_float(args.get(0)?) * scale).round() / scale))
 }

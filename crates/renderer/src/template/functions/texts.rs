@@ -2,110 +2,94 @@
 
 use regex::{Regex, RegexBuilder};
 
-use super::{Args, Datum, Function, to_text};
+use super::{Args, Datum, Entry, MANY, texts, to_text};
 use crate::template::printf::{printf, quote};
 
-pub(super) const FUNCTIONS: &[(&str, Function)] = &[
-    ("abbrev", abbrev),
-    ("cat", |args| Ok(Datum::text(joined(args.items, " ")))),
-    ("contains", |args| {
+pub(super) const FUNCTIONS: &[Entry] = &[
+    ("abbrev", 2..=2, abbrev),
+    ("cat", 0..=MANY, |args| Ok(Datum::text(joined(args.items, " ")))),
+    ("contains", 2..=2, |args| {
         Ok(Datum::Bool(args.text(1)?.contains(args.text(0)?)))
     }),
-    ("hasPrefix", |args| {
+    ("hasPrefix", 2..=2, |args| {
         Ok(Datum::Bool(args.text(1)?.starts_with(args.text(0)?)))
     }),
-    ("hasSuffix", |args| {
+    ("hasSuffix", 2..=2, |args| {
         Ok(Datum::Bool(args.text(1)?.ends_with(args.text(0)?)))
     }),
-    ("indent", |args| indented(args).map(Datum::text)),
-    ("join", |args| {
-        let items: Vec<String> = match args.get(1)? {
-            Datum::List(items) => items.iter().filter(|item| !item.is_nil()).map(to_text).collect(),
-            other => vec![to_text(other)],
-        };
-        Ok(Datum::text(items.join(args.text(0)?)))
+    ("indent", 2..=2, |args| indented(args).map(Datum::text)),
+    ("join", 2..=2, |args| {
+        Ok(Datum::text(texts(args.get(1)?).join(args.text(0)?)))
     }),
-    ("lower", |args| {
+    ("lower", 1..=1, |args| {
         Ok(Datum::text(args.text(0)?.chars().map(lower).collect::<String>()))
     }),
-    ("nindent", |args| {
+    ("nindent", 2..=2, |args| {
         indented(args).map(|text| Datum::text(format!("\n{text}")))
     }),
-    ("nospace", |args| {
+    ("nospace", 1..=1, |args| {
         Ok(Datum::text(args.text(0)?.replace(char::is_whitespace, "")))
     }),
-    ("print", |args| Ok(Datum::text(print(args.items)))),
-    ("printf", |args| {
+    ("print", 0..=MANY, |args| Ok(Datum::text(print(args.items)))),
+    ("printf", 1..=MANY, |args| {
         printf(args.text(0)?, &args.items[1..]).map(Datum::text)
     }),
-    ("println", |args| {
+    ("println", 0..=MANY, |args| {
         let items: Vec<String> = args.items.iter().map(Datum::print).collect();
         Ok(Datum::text(format!("{}\n", items.join(" "))))
     }),
-    ("quote", |args| Ok(Datum::text(each(args.items, quote)))),
-    ("regexFind", |args| {
+    ("quote", 0..=MANY, |args| Ok(Datum::text(each(args.items, quote)))),
+    ("regexFind", 2..=2, |args| {
         let regex = regex(args)?;
         Ok(Datum::text(
             regex.find(args.text(1)?).map_or("", |found| found.as_str()),
         ))
     }),
-    ("regexMatch", |args| {
+    ("regexMatch", 2..=2, |args| {
         Ok(Datum::Bool(regex(args)?.is_match(args.text(1)?)))
     }),
-    ("regexReplaceAll", |args| {
+    ("regexReplaceAll", 3..=3, |args| {
         Ok(Datum::text(
             &*regex(args)?.replace_all(args.text(1)?, args.text(2)?),
         ))
     }),
-    ("regexReplaceAllLiteral", |args| {
+    ("regexReplaceAllLiteral", 3..=3, |args| {
         let new = regex::NoExpand(args.text(2)?);
         Ok(Datum::text(&*regex(args)?.replace_all(args.text(1)?, new)))
     }),
-    ("repeat", |args| {
-        let count = usize::try_from(args.int(0)?).unwrap_or_default();
-        Ok(Datum::text(args.text(1)?.repeat(count)))
+    ("repeat", 2..=2, |args| {
+        Ok(Datum::text(args.text(1)?.repeat(args.count(0)?)))
     }),
-    ("replace", |args| {
+    ("replace", 3..=3, |args| {
         Ok(Datum::text(args.text(2)?.replace(args.text(0)?, args.text(1)?)))
     }),
-    ("split", |args| {
-        let parts = args.text(1)?.split(args.text(0)?).enumerate();
-        Ok(Datum::map(
-            parts.map(|(index, part)| (format!("_{index}"), Datum::text(part))),
-        ))
+    ("split", 2..=2, |args| {
+        let parts = parts(args)?.into_iter().enumerate();
+        Ok(Datum::map(parts.map(|(index, part)| (format!("_{index}"), part))))
     }),
-    ("splitList", |args| {
-        let separator = args.text(0)?;
-        let text = args.text(1)?;
-        let parts = if separator.is_empty() {
-            text.chars().map(|c| Datum::text(c.to_string())).collect()
-        } else {
-            text.split(separator).map(Datum::text).collect()
-        };
-        Ok(Datum::list(parts))
-    }),
-    ("squote", |args| {
+    ("splitList", 2..=2, |args| parts(args).map(Datum::list)),
+    ("squote", 0..=MANY, |args| {
         Ok(Datum::text(each(args.items, |text| format!("'{text}'"))))
     }),
-    ("substr", substr),
-    ("title", |args| words(args, upper)),
-    ("toString", |args| Ok(Datum::text(to_text(args.get(0)?)))),
-    ("trim", |args| Ok(Datum::text(args.text(0)?.trim()))),
-    ("trimAll", |args| {
+    ("substr", 3..=3, substr),
+    ("title", 1..=1, |args| words(args, upper)),
+    ("toString", 1..=1, |args| Ok(Datum::text(to_text(args.get(0)?)))),
+    ("trim", 1..=1, |args| Ok(Datum::text(args.text(0)?.trim()))),
+    ("trimAll", 2..=2, |args| {
         let set = args.text(0)?;
         Ok(Datum::text(args.text(1)?.trim_matches(|c| set.contains(c))))
     }),
-    ("trimPrefix", |args| {
+    ("trimPrefix", 2..=2, |args| {
         let text = args.text(1)?;
         Ok(Datum::text(text.strip_prefix(args.text(0)?).unwrap_or(text)))
     }),
-    ("trimSuffix", |args| {
+    ("trimSuffix", 2..=2, |args| {
         let text = args.text(1)?;
         Ok(Datum::text(text.strip_suffix(args.text(0)?).unwrap_or(text)))
     }),
-    ("trunc", trunc),
-    ("untitle", |args| words(args, lower)),
-    ("upper", |args| {
+    ("trunc", 2..=2, trunc),
+    ("untitle", 1..=1, |args| words(args, lower)),
+    ("upper", 1..=1, |args| {
         Ok(Datum::text(args.text(0)?.chars().map(upper).collect::<String>()))
     }),
 ];
@@ -142,8 +126,16 @@ fn print(items: &[Datum]) -> String {
     text
 }
 
+fn parts(args: &Args<'_>) -> Result<Vec<Datum>, String> {
+    let (separator, text) = (args.text(0)?, args.text(1)?);
+    Ok(match separator {
+        "" => text.chars().map(|c| Datum::text(c.to_string())).collect(),
+        separator => text.split(separator).map(Datum::text).collect(),
+    })
+}
+
 fn indented(args: &Args<'_>) -> Result<String, String> {
-    let pad = " ".repeat(usize::try_from(args.int(0)?).unwrap_or_default());
+    let pad = " ".repeat(args.count(0)?);
     Ok(format!(
         "{pad}{}",
         args.text(1)?.replace('\n', &format!("\n{pad}"))
@@ -172,12 +164,18 @@ fn trunc(args: &Args<'_>) -> Result<Datum, String> {
     }))
 }
 
+/// The bytes from a start to before an end; a negative start is the text's, and so is an end that is
+/// negative or beyond it.
 fn substr(args: &Args<'_>) -> Result<Datum, String> {
-    let text = args.text(2)?;
-    let at = |index: i64| usize::try_from(index).map_or(text.len(), |byte| floor(text, byte));
-    let start = usize::try_from(args.int(0)?).map_or(0, |byte| floor(text, byte));
-    let end = at(args.int(1)?);
-    Ok(Datum::text(text.get(start..end.max(start)).unwrap_or_default()))
+    let (start, end, text) = (args.int(0)?, args.int(1)?, args.text(2)?);
+    let byte = |index: i64| usize::try_from(index).ok().filter(|byte| *byte <= text.len());
+    let (start, end) = match (start, end) {
+        (..0, end) => (Some(0), byte(end)),
+        (start, end) => (byte(start), byte(end).or(Some(text.len()))),
+    };
+    let part = start.zip(end).filter(|(start, end)| start <= end);
+    part.map(|(start, end)| Datum::text(&text[floor(text, start)..floor(text, end)]))
+        .ok_or_else(|| format!("`substr` reaches beyond a text of {} bytes", text.len()))
 }
 
 fn abbrev(args: &Args<'_>) -> Result<Datum, String> {
