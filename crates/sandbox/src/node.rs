@@ -87,25 +87,40 @@ impl NodeProcess {
     }
 }
 
-/// The outer process: makes the namespaces and waits for the inner one, the first in them.
+/// The outer process: makes the namespaces and waits for the first process in them.
 pub(crate) fn main(run: fn(NodeContext) -> ExitCode) -> i32 {
     let enter = || {
         process::die_with_parent()?;
         make_namespaces()?;
-        let child = process::fork_into(|| match prepare() {
-            Ok(context) => {
-                let code = run(context);
-                i32::from(code != ExitCode::SUCCESS)
-            }
-            Err(error) => fail(&error),
-        })?;
-        // nothing of the host's stays open here: its peer must see the end when the inner process ends
-        let null = std::fs::File::open("/dev/null").trying(|| "cannot open /dev/null".into())?;
-        nix::unistd::dup2_stdin(&null).trying(|| "cannot leave the control socket".into())?;
-        nix::unistd::dup2_stdout(&null).trying(|| "cannot leave the listener".into())?;
-        process::supervise(child, child, false)
+        let first = process::fork_into(|| first(run))?;
+        let_go_of_streams()?;
+        process::supervise(first, first, false)
     };
     enter().unwrap_or_else(|error| fail(&error))
+}
+
+/// The first process in the namespaces: starts the node, and collects the processes that lose their parents.
+///
+/// One that is not collected keeps its container from ending: the kernel ends the first process of a pid
+/// namespace only when all others are gone.
+fn first(run: fn(NodeContext) -> ExitCode) -> i32 {
+    let start = || {
+        let context = prepare()?;
+        let node = process::fork_into(|| match process::die_with_parent() {
+            Ok(()) => i32::from(run(context) != ExitCode::SUCCESS),
+            Err(error) => fail(&error),
+        })?;
+        let_go_of_streams()?;
+        process::supervise(node, node, true)
+    };
+    start().unwrap_or_else(|error| fail(&error))
+}
+
+/// Nothing of the host's stays open here: its peer must see the end when the node ends.
+fn let_go_of_streams() -> Result<(), SandboxError> {
+    let null = std::fs::File::open("/dev/null").trying(|| "cannot open /dev/null".into())?;
+    nix::unistd::dup2_stdin(&null).trying(|| "cannot leave the control socket".into())?;
+    nix::unistd::dup2_stdout(&null).trying(|| "cannot leave the listener".into())
 }
 
 fn fail(error: &SandboxError) -> i32 {

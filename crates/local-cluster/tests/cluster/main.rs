@@ -19,7 +19,7 @@ type Check = fn(&Suite) -> Result<(), suite::Failure>;
 /// A check with clusters of its own.
 type Alone = fn() -> Result<(), suite::Failure>;
 
-const CHECKS: [(&str, Check); 28] = [
+const CHECKS: [(&str, Check); 29] = [
     ("pods_made_at_once_all_start", pods::made_at_once),
     ("what_cannot_start_says_why", pods::what_cannot_start),
     ("failures_to_run_say_why", pods::what_fails),
@@ -31,6 +31,7 @@ const CHECKS: [(&str, Check); 28] = [
         pods::init_and_sidecars,
     ),
     ("a_pod_ends_in_order", pods::ends_in_order),
+    ("a_pod_ends_during_a_probe", pods::ends_during_a_probe),
     ("a_pod_ends_by_force", pods::ends_by_force),
     ("an_unknown_service_account_is_refused", pods::unknown_account),
     ("identities_are_taken", pods::identities),

@@ -263,6 +263,23 @@ pub(crate) fn ends_in_order(suite: &Suite) -> Result<(), Failure> {
     expect_eq(log.as_str(), "begun\nhook\nend\n")
 }
 
+pub(crate) fn ends_during_a_probe(suite: &Suite) -> Result<(), Failure> {
+    let place = suite.place("ends-during-a-probe")?;
+    let probe = json!({"readinessProbe": {
+        "exec": {"command": ["sh", "-c", "touch /tmp/asked; sleep 1000; :"]}, "timeoutSeconds": 1000, "periodSeconds": 1,
+    }});
+    place.apply(&[pod(
+        "p",
+        "trap exit TERM; while :; do sleep 0.1; done",
+        &probe,
+        &json!({}),
+    )])?;
+    place.eventually(|| place.kubectl(&["exec", "p", "--", "ls", "/tmp/asked"]).ok())?;
+    // its command is not waited for, and a process of it that nobody collects would keep the pod
+    place.kubectl(&["delete", "pod", "p", "--timeout=20s"])?;
+    Ok(())
+}
+
 pub(crate) fn ends_by_force(suite: &Suite) -> Result<(), Failure> {
     let place = suite.place("by-force")?;
     let deaf = "trap '' TERM; while true; do sleep 0.1; done";
