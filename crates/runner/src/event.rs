@@ -79,7 +79,7 @@ pub enum Happening {
         /// Its name.
         step: String,
     },
-    /// What a step sees at the moment, such as the last answer of a probe.
+    /// What a step sees from now on, such as the answer of a probe; what does not change is told once.
     StepProgress {
         /// Its name.
         step: String,

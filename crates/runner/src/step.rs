@@ -1,6 +1,10 @@
 //! The steps of a scenario: each is told when it begins, what it sees, and how it ends.
 
-use std::{future::Future, sync::OnceLock, time::Instant};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Instant,
+};
 
 use crate::{
     check::{Broken, Seen, Verdict},
@@ -23,6 +27,7 @@ pub(crate) struct Progress {
     events: Events,
     scenario: String,
     step: String,
+    said: Arc<Mutex<String>>,
 }
 
 /// A step has failed, which was published.
@@ -100,6 +105,7 @@ impl Steps {
             events: self.events.clone(),
             scenario: self.scenario.clone(),
             step: step.to_owned(),
+            said: Arc::default(),
         }
     }
 
@@ -142,12 +148,47 @@ impl Progress {
         self.events.publish(Some(&self.scenario), what);
     }
 
-    /// Says what is seen, in a line.
+    /// Says what is seen, in a line, unless it is what was said last.
     pub(crate) fn say(&self, message: impl Into<String>) {
+        let message = message.into();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if *said == message {
+            return;
+        }
+        said.clone_from(&message);
+        drop(said);
         let what = Happening::StepProgress {
             step: self.step.clone(),
-            message: message.into(),
+            message,
         };
         self.events.publish(Some(&self.scenario), what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{event::Sink, secrecy::Secrets};
+
+    #[derive(Clone, Default)]
+    struct Messages(Arc<Mutex<Vec<String>>>);
+
+    impl Sink for Messages {
+        fn take(&mut self, event: &crate::event::Event) {
+            if let Happening::StepProgress { message, .. } = &event.what {
+                self.0.lock().unwrap().push(message.clone());
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_change_is_said_once() {
+        let messages = Messages::default();
+        let events = Events::new(vec![Box::new(messages.clone())], Secrets::default());
+        let progress = Steps::new(events, "sqlite", String::new()).progress("rollout");
+        for message in ["503", "503", "200", "503"] {
+            progress.say(message);
+        }
+        assert_eq!(*messages.0.lock().unwrap(), ["503", "200", "503"]);
     }
 }

@@ -19,8 +19,9 @@ use crate::{
 /// How many bytes of a termination message the API takes.
 const MESSAGE_LIMIT: usize = 4096;
 
-/// How long what a container told or wrote last may still be on its way when it has ended.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long what a container told or wrote last may still be on its way when it has ended: at once on an
+/// idle machine, but on a busy one seconds may pass before it is this program's turn.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// How a run ended.
 enum Ended {
