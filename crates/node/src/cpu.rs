@@ -12,9 +12,9 @@ const TICKS_PER_SECOND: f64 = 100.0;
 impl Node {
     /// The seconds of CPU time that all pods of this node have used so far, ended ones too.
     ///
-    /// What ended was counted to who waited for it, in the end to this process; what runs is read from
-    /// `/proc`. A process that the kernel killed because the first process of its container ended counts
-    /// no longer: nobody waited for it.
+    /// What ended was counted to who waited for it, in the end to this process or, when it had lost its
+    /// parent, to the first one of the namespace; what runs is read from `/proc`. A process that the kernel
+    /// killed because the first process of its container ended counts no longer: nobody waited for it.
     ///
     /// # Errors
     /// When `/proc` cannot be read.
