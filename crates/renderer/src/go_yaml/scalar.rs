@@ -15,7 +15,6 @@ pub(super) fn escape(c: char, into: &mut String) {
         '"' => '"',
         '\\' => '\\',
         '\u{85}' => 'N',
-        '\u{a0}' => '_',
         '\u{2028}' => 'L',
         '\u{2029}' => 'P',
         c if is_printable(c) => return into.push(c),
