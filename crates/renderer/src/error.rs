@@ -124,7 +124,8 @@ impl ValuesError {
     }
 }
 
-fn suggestion(nearest: Option<&str>, known: &[String]) -> String {
+/// What to write instead of something unknown, to follow its message.
+pub(crate) fn suggestion(nearest: Option<&str>, known: &[String]) -> String {
     match nearest {
         Some(nearest) => format!("; did you mean `{nearest}`?"),
         None if known.is_empty() => String::new(),

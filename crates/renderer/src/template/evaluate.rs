@@ -10,6 +10,7 @@ use super::{
     parser::parse,
     tree::{Command, Node, Operand, Pipeline, Term, Tree},
 };
+use crate::{check::nearest, error::suggestion};
 
 /// Most steps of one evaluation. A step is a node, a call, an item made or sixteen bytes written: a
 /// values file that needs more is a mistake or an attack.
@@ -370,12 +371,12 @@ pub(super) fn field(value: &Datum, name: &str) -> Result<Datum, String> {
 }
 
 pub(super) fn unknown_field(missing: &Missing) -> String {
-    let field = &missing.field;
-    match crate::check::nearest(field, &missing.known) {
-        Some(nearest) => format!("unknown field `{field}`; did you mean `{nearest}`?"),
-        None if missing.known.is_empty() => format!("unknown field `{field}`; there are none"),
-        None => format!("unknown field `{field}`; known are {}", missing.known.join(", ")),
-    }
+    let Missing { field, known } = missing;
+    let hint = match known.as_slice() {
+        [] => "; there are none".to_owned(),
+        known => suggestion(nearest(field, known).as_deref(), known),
+    };
+    format!("unknown field `{field}`{hint}")
 }
 
 /// A value as an action prints it.

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     chart::{fullname, name, truncate},
     check::nearest,
+    error::suggestion,
     go_yaml,
 };
 
@@ -55,11 +56,8 @@ pub(super) fn evaluate(evaluator: &mut Evaluator, wanted: &str, context: &Datum)
         "server.postgres-string-secret-name" => view.connection_secret()?,
         other => {
             let known = NAMES.map(str::to_owned);
-            let hint = match nearest(other, &known) {
-                Some(nearest) => format!("did you mean `{nearest}`?"),
-                None => format!("known are {}", known.join(", ")),
-            };
-            return Err(format!("unknown template `{other}`; {hint}"));
+            let hint = suggestion(nearest(other, &known).as_deref(), &known);
+            return Err(format!("unknown template `{other}`{hint}"));
         }
     })
 }

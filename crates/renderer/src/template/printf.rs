@@ -182,7 +182,7 @@ impl Spec {
         };
         let sign = self.sign(verb, number < 0);
         let least = match self.precision {
-            Some(0) if number == 0 => return self.blank(),
+            Some(0) if number == 0 => return self.pad_with_blanks(""),
             Some(least) => least,
             None if self.zero && !self.minus => self.width.saturating_sub(sign.len()),
             None => 0,
@@ -196,7 +196,7 @@ impl Spec {
             'X' if self.sharp => "0X",
             _ => "",
         };
-        Self { zero: false, ..*self }.pad(&format!("{sign}{prefix}{digits}"))
+        self.pad_with_blanks(&format!("{sign}{prefix}{digits}"))
     }
 
     fn character(&self, verb: char, number: i64) -> String {
@@ -214,7 +214,7 @@ impl Spec {
                     Some(c) if self.sharp && !c.is_control() => format!(" '{c}'"),
                     _ => String::new(),
                 };
-                Self { zero: false, ..*self }.pad(&format!("U+{number:0>least$X}{shown}"))
+                self.pad_with_blanks(&format!("U+{number:0>least$X}{shown}"))
             }
         }
     }
@@ -250,8 +250,9 @@ impl Spec {
         }
     }
 
-    fn blank(&self) -> String {
-        " ".repeat(self.width)
+    /// Pads what `0` has been applied to already, or does not apply to.
+    fn pad_with_blanks(&self, text: &str) -> String {
+        Self { zero: false, ..*self }.pad(text)
     }
 
     fn pad(&self, text: &str) -> String {

@@ -8,7 +8,7 @@ use crate::template::evaluate::field;
 pub(super) const FUNCTIONS: &[Entry] = &[
     ("append", 2..=2, |args| {
         let mut items = args.list(0)?.to_vec();
-        items.push(args.get(1)?.clone());
+        items.push(args.get(1).clone());
         Ok(Datum::list(items))
     }),
     ("compact", 1..=1, |args| keep(args.list(0)?, Datum::is_true)),
@@ -69,7 +69,7 @@ pub(super) const FUNCTIONS: &[Entry] = &[
         Ok(Datum::list(items))
     }),
     ("prepend", 2..=2, |args| {
-        let mut items = vec![args.get(1)?.clone()];
+        let mut items = vec![args.get(1).clone()];
         items.extend(args.list(0)?.iter().cloned());
         Ok(Datum::list(items))
     }),
@@ -81,7 +81,7 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     }),
     ("slice", 1..=3, slice),
     ("sortAlpha", 1..=1, |args| {
-        let mut items = match args.get(0)? {
+        let mut items = match args.get(0) {
             Datum::List(_) => texts(&args.items[0]),
             other => vec![to_text(other)],
         };
@@ -89,7 +89,7 @@ pub(super) const FUNCTIONS: &[Entry] = &[
         Ok(Datum::list(items.into_iter().map(Datum::text).collect()))
     }),
     ("toStrings", 1..=1, |args| {
-        let items = texts(args.get(0)?).into_iter();
+        let items = texts(args.get(0)).into_iter();
         Ok(Datum::list(items.map(Datum::text).collect()))
     }),
     ("uniq", 1..=1, |args| {
@@ -159,7 +159,7 @@ fn dig(args: &Args<'_>) -> Result<Datum, String> {
 }
 
 fn index(args: &Args<'_>) -> Result<Datum, String> {
-    let mut value = args.get(0)?.clone();
+    let mut value = args.get(0).clone();
     for position in 1..args.items.len() {
         value = match &value {
             Datum::Map(_) => field(&value, args.text(position)?)?,
@@ -177,7 +177,7 @@ fn index(args: &Args<'_>) -> Result<Datum, String> {
 }
 
 fn len(args: &Args<'_>) -> Result<Datum, String> {
-    let length = match args.get(0)? {
+    let length = match args.get(0) {
         Datum::Text(text) => text.len(),
         Datum::List(items) => items.len(),
         Datum::Map(entries) => entries.len(),

@@ -29,7 +29,7 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ("sha256sum", 1..=1, |args| Ok(Datum::text(sha256(args.text(0)?)))),
     ("toJson", 1..=1, to_json),
     ("toYaml", 1..=1, |args| {
-        Ok(Datum::text(go_yaml::to_yaml(&args.get(0)?.to_json())))
+        Ok(Datum::text(go_yaml::to_yaml(&args.get(0).to_json())))
     }),
 ];
 
@@ -43,7 +43,7 @@ fn map_of(args: &Args<'_>, value: &serde_json::Value) -> Result<Datum, String> {
 }
 
 fn to_json(args: &Args<'_>) -> Result<Datum, String> {
-    let text = args.get(0)?.to_json().to_string();
+    let text = args.get(0).to_json().to_string();
     // Go writes these so that JSON can stand in HTML
     Ok(Datum::text(
         text.replace('<', "\\u003c")

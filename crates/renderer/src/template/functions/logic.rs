@@ -20,15 +20,15 @@ pub(super) const FUNCTIONS: &[Entry] = &[
             .unwrap_or(Datum::Nil))
     }),
     ("default", 1..=2, default),
-    ("empty", 1..=1, |args| Ok(Datum::Bool(!args.get(0)?.is_true()))),
+    ("empty", 1..=1, |args| Ok(Datum::Bool(!args.get(0).is_true()))),
     ("eq", 2..=MANY, eq),
     ("fail", 1..=1, |args| Err(args.text(0)?.to_owned())),
     ("ge", 2..=2, |args| compare(args, Ordering::is_ge)),
     ("gt", 2..=2, |args| compare(args, Ordering::is_gt)),
     ("kindIs", 2..=2, |args| {
-        Ok(Datum::Bool(args.text(0)? == args.get(1)?.kind()))
+        Ok(Datum::Bool(args.text(0)? == args.get(1).kind()))
     }),
-    ("kindOf", 1..=1, |args| Ok(Datum::text(args.get(0)?.kind()))),
+    ("kindOf", 1..=1, |args| Ok(Datum::text(args.get(0).kind()))),
     ("le", 2..=2, |args| compare(args, Ordering::is_le)),
     ("lt", 2..=2, |args| compare(args, Ordering::is_lt)),
     ("ne", 2..=2, |args| {
@@ -38,9 +38,9 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ("required", 2..=2, required),
     ("ternary", 3..=3, ternary),
     ("typeIs", 2..=2, |args| {
-        Ok(Datum::Bool(args.text(0)? == args.get(1)?.type_name()))
+        Ok(Datum::Bool(args.text(0)? == args.get(1).type_name()))
     }),
-    ("typeOf", 1..=1, |args| Ok(Datum::text(args.get(0)?.type_name()))),
+    ("typeOf", 1..=1, |args| Ok(Datum::text(args.get(0).type_name()))),
 ];
 
 /// The second argument, or the first where the second is empty or not given.

@@ -13,7 +13,7 @@ use super::{
     datum::Datum,
     evaluate::{Evaluator, unknown_field},
 };
-use crate::check::nearest;
+use crate::{check::nearest, error::suggestion};
 
 /// A function's name and what it is given.
 pub(super) struct Args<'a> {
@@ -90,10 +90,8 @@ fn unknown(name: &str) -> String {
         .collect();
     known.extend(["and", "include", "or", "tpl"].map(str::to_owned));
     known.sort();
-    match nearest(name, &known) {
-        Some(nearest) => format!("unknown function `{name}`; did you mean `{nearest}`?"),
-        None => format!("unknown function `{name}`; known are {}", known.join(", ")),
-    }
+    let hint = suggestion(nearest(name, &known).as_deref(), &known);
+    format!("unknown function `{name}`{hint}")
 }
 
 impl Args<'_> {
@@ -152,21 +150,20 @@ impl Args<'_> {
         Err(format!("`{}` takes {wanted} arguments, not {given}", self.name))
     }
 
-    fn get(&self, index: usize) -> Result<&Datum, String> {
-        self.items
-            .get(index)
-            .ok_or_else(|| format!("`{}` takes more arguments than {}", self.name, self.items.len()))
+    /// An argument that is there: the function's entry says how many there are.
+    fn get(&self, index: usize) -> &Datum {
+        &self.items[index]
     }
 
     fn text(&self, index: usize) -> Result<&str, String> {
-        match self.get(index)? {
+        match self.get(index) {
             Datum::Text(text) => Ok(text),
             other => Err(self.wrong(index, other, "a string")),
         }
     }
 
     fn int(&self, index: usize) -> Result<i64, String> {
-        match self.get(index)? {
+        match self.get(index) {
             Datum::Int(number) => Ok(*number),
             other => Err(self.wrong(index, other, "an int; `int` makes one")),
         }
@@ -185,14 +182,14 @@ impl Args<'_> {
     }
 
     fn list(&self, index: usize) -> Result<&Rc<Vec<Datum>>, String> {
-        match self.get(index)? {
+        match self.get(index) {
             Datum::List(items) => Ok(items),
             other => Err(self.wrong(index, other, "a list")),
         }
     }
 
     fn map(&self, index: usize) -> Result<&Rc<std::collections::BTreeMap<String, Datum>>, String> {
-        match self.get(index)? {
+        match self.get(index) {
             Datum::Map(entries) => Ok(entries),
             other => Err(self.wrong(index, other, "a map")),
         }

@@ -5,21 +5,21 @@ use super::{Args, Datum, Entry, MANY};
 pub(super) const FUNCTIONS: &[Entry] = &[
     ("add", 0..=MANY, |args| fold(args, |a, b| Some(a.wrapping_add(b)))),
     ("add1", 1..=1, |args| {
-        Ok(Datum::Int(to_int(args.get(0)?).wrapping_add(1)))
+        Ok(Datum::Int(to_int(args.get(0)).wrapping_add(1)))
     }),
     ("atoi", 1..=1, |args| {
         Ok(Datum::Int(args.text(0)?.parse().unwrap_or_default()))
     }),
     ("ceil", 1..=1, |args| {
-        Ok(Datum::Float(to_float(args.get(0)?).ceil()))
+        Ok(Datum::Float(to_float(args.get(0)).ceil()))
     }),
     ("div", 2..=2, |args| fold(args, i64::checked_div)),
-    ("float64", 1..=1, |args| Ok(Datum::Float(to_float(args.get(0)?)))),
+    ("float64", 1..=1, |args| Ok(Datum::Float(to_float(args.get(0))))),
     ("floor", 1..=1, |args| {
-        Ok(Datum::Float(to_float(args.get(0)?).floor()))
+        Ok(Datum::Float(to_float(args.get(0)).floor()))
     }),
-    ("int", 1..=1, |args| Ok(Datum::Int(to_int(args.get(0)?)))),
-    ("int64", 1..=1, |args| Ok(Datum::Int(to_int(args.get(0)?)))),
+    ("int", 1..=1, |args| Ok(Datum::Int(to_int(args.get(0))))),
+    ("int64", 1..=1, |args| Ok(Datum::Int(to_int(args.get(0))))),
     ("max", 1..=MANY, |args| fold(args, |a, b| Some(a.max(b)))),
     ("min", 1..=MANY, |args| fold(args, |a, b| Some(a.min(b)))),
     ("mod", 2..=2, |args| fold(args, i64::checked_rem)),
@@ -30,7 +30,7 @@ pub(super) const FUNCTIONS: &[Entry] = &[
 
 fn fold(args: &Args<'_>, step: impl Fn(i64, i64) -> Option<i64>) -> Result<Datum, String> {
     let mut numbers = args.items.iter().map(to_int);
-    // a sum of nothing
+    // `add` alone is 0
     let first = numbers.next().unwrap_or_default();
     let result = numbers.try_fold(first, step);
     result
@@ -42,7 +42,7 @@ fn fold(args: &Args<'_>, step: impl Fn(i64, i64) -> Option<i64>) -> Result<Datum
 fn round(args: &Args<'_>) -> Result<Datum, String> {
     let places = i32::try_from(args.int(1)?.clamp(-300, 300)).unwrap_or_default();
     let scale = 10_f64.powi(places);
-    Ok(Datum::Float((to_float(args.get(0)?) * scale).round() / scale))
+    Ok(Datum::Float((to_float(args.get(0)) * scale).round() / scale))
 }
 
 /// A whole number as sprig makes one: what is no number is zero.

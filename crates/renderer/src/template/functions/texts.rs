@@ -19,7 +19,7 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     }),
     ("indent", 2..=2, |args| indented(args).map(Datum::text)),
     ("join", 2..=2, |args| {
-        Ok(Datum::text(texts(args.get(1)?).join(args.text(0)?)))
+        Ok(Datum::text(texts(args.get(1)).join(args.text(0)?)))
     }),
     ("lower", 1..=1, |args| {
         Ok(Datum::text(args.text(0)?.chars().map(lower).collect::<String>()))
@@ -73,7 +73,7 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     }),
     ("substr", 3..=3, substr),
     ("title", 1..=1, |args| words(args, upper)),
-    ("toString", 1..=1, |args| Ok(Datum::text(to_text(args.get(0)?)))),
+    ("toString", 1..=1, |args| Ok(Datum::text(to_text(args.get(0))))),
     ("trim", 1..=1, |args| Ok(Datum::text(args.text(0)?.trim()))),
     ("trimAll", 2..=2, |args| {
         let set = args.text(0)?;
