@@ -16,7 +16,7 @@ pub(crate) struct RunDirectory(PathBuf);
 
 impl RunDirectory {
     pub(crate) fn make() -> Result<Self, TargetError> {
-        let runs = StateDir::of_user()?.path().join("runs");
+        let runs = runs()?;
         Self::make_in(&runs).map_err(|source| TargetError::File { path: runs, source })
     }
 
@@ -38,9 +38,13 @@ impl RunDirectory {
     }
 }
 
+fn runs() -> Result<PathBuf, TargetError> {
+    Ok(StateDir::of_user()?.path().join("runs"))
+}
+
 /// Removes the directories of runs that were killed.
 pub(crate) fn remove_left() -> Result<(), TargetError> {
-    let runs = StateDir::of_user()?.path().join("runs");
+    let runs = runs()?;
     remove_left_in(&runs).map_err(|source| TargetError::File { path: runs, source })
 }
 
